@@ -23,6 +23,7 @@ from apps.notifications.models import Notification
 from apps.operations.models import SeatPlan
 from tests.console.conftest import World, fill
 from tests.console.many_rows import Reading, read_page, seed
+from tests.console.many_rows import _no_dead_rows as _no_dead_rows
 
 pytestmark = pytest.mark.django_db
 

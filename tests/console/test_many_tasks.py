@@ -19,6 +19,7 @@ from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncRun
 from apps.sandbox.bench.rows import execute, insert
 from tests.console.conftest import World, fill
+from tests.console.many_rows import _no_dead_rows as _no_dead_rows
 from tests.console.many_rows import read_page, seed_people
 from tests.console.test_many_rows import count_up_to
 

@@ -1,7 +1,6 @@
 """Staff see what products were told and answered, and have them told again what should be now."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.test import Client

@@ -245,7 +245,8 @@ class Album:
                 full_page=True,
                 animations="disabled",
             )
-        wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        widths = "document.body && [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        wide, seen = page.wait_for_function(widths).json_value()  # a page that has just been opened has no body yet
         assert wide <= seen, f"{what} is {wide - seen} px too wide at {page.url}"
 
 

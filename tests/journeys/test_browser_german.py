@@ -69,7 +69,9 @@ def test_from_the_first_page_to_the_app(site: Site, visit: Visit, album: Album, 
         heading(page, "Hallo, Jürgen")
         look("dashboard")
         for name in ("Tarif", "Rechnungen", "Konto"):
-            page.get_by_role("navigation", name="Ihre Seiten").get_by_role("link", name=name).click()
+            link = page.get_by_role("navigation", name="Ihre Seiten").get_by_role("link", name=name)
+            link.click()
+            expect(link).to_have_attribute("aria-current", "page")
             look(name)
         page.get_by_role("navigation", name="Ihre Seiten").get_by_role("link", name="Übersicht").click()
         page.get_by_role("link", name=re.compile("Öffnen.*Nextcloud")).click()
