@@ -125,13 +125,13 @@ def find_pending(profile: UserProfile) -> dict[str, Statement]:
     """By subscription what the customer has stated and is not carried out yet. Two queries at most."""
     entries = _read_entries(profile)
     unfinished = _read_unfinished(profile, entries) if entries else set()
-    standing = {one: _find_standing(rows) for one, rows in entries.items()}
-    return {one: made for one, made in standing.items() if made is not None and made.key in unfinished}
+    stated = {one: _find_in_force(rows) for one, rows in entries.items()}
+    return {one: made for one, made in stated.items() if made is not None and made.key in unfinished}
 
 
 def _find_stated(one: SubscriptionState, entries: list[AuditEntry], unfinished: set[str]) -> Statement | None:
-    """The statement that stands; None also once a cancellation was taken back at Stripe, where its subscription goes on."""
-    found = _find_standing(entries)
+    """The statement in force; None also once a cancellation was taken back at Stripe, where its subscription goes on."""
+    found = _find_in_force(entries)
     if found is None or found.wish == Wish.WITHDRAW or one.cancel_at is not None:
         return found
     return found if found.key in unfinished else None
@@ -161,7 +161,7 @@ def _find_statement(profile: UserProfile, subscription_id: str) -> Statement | N
     return _newest(_read_entries(profile)[subscription_id])
 
 
-def _find_standing(entries: list[AuditEntry]) -> Statement | None:
+def _find_in_force(entries: list[AuditEntry]) -> Statement | None:
     """The newest statement; None once it was taken back here, by its customer or staff. Nobody takes a withdrawal back."""
     found = _newest(entries)
     return None if found and found.wish == Wish.CANCEL and _is_taken_back(entries) else found

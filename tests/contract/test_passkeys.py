@@ -50,10 +50,10 @@ def with_device(context: BrowserContext) -> Page:
 
 
 def sent_back(page: Page, button: str) -> str:
-    """Press it, and where Keycloak sends the browser then: nobody needs to be there, so it is shown nothing."""
+    """Press it, and where Keycloak sends the browser then: nobody is there, which the browser says on a page of its own."""
     with page.expect_request(f"{APP}/**") as asked:
         page.locator(button).click()
-    page.goto("about:blank")
+    expect(page).to_have_url("chrome-error://chromewebdata/")
     return asked.value.url
 
 

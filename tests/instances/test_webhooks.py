@@ -254,7 +254,7 @@ def test_without_that_guard_it_would_be_deleted(product: ToldProduct, monkeypatc
     [
         ({"address": "http://127.0.0.1/hook"}, True, "with https"),
         ({"address": "https://169.254.169.254/latest"}, False, "Add 169.254.169.254 to OUTBOUND_HOSTS"),
-        ({"address": "https://127.0.0.1@evil.example/"}, False, "no name and no password"),
+        ({"address": "https://127.0.0.1@evil.example/"}, False, "must not contain a username or a password"),
         ({"address": "https://evil.example/#127.0.0.1"}, False, "Add evil.example"),
     ],
 )
