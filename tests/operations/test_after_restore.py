@@ -23,6 +23,7 @@ from apps.operations import after_restore, privacy, stripe_comparison, sweeps
 from tests.world import World
 
 HOUR = 3600
+LOST = ("cancels", "refunded", "upgrades", "held", "granted", "moved", "erased")  # in the lost hour
 ASKED: dict[str, Any] = {"actor": "staff:ada", "reason": "asked by the customer"}
 
 
@@ -62,10 +63,10 @@ def minute() -> None:
     restore_marker.advance()
 
 
-def find_out(world: World) -> RestoreCheck:
+def find_out(world: World, rounds: int = 10) -> RestoreCheck:
     """What the worker does after the restore, until the check is ready."""
     restore_marker.check()
-    for _ in range(10):
+    for _ in range(rounds):
         world.work()
         after_restore.check_after_restore()
         check = restores.open_check()
@@ -109,6 +110,13 @@ def live_an_hour(world: World, who: dict[str, UserProfile]) -> None:
     world.work()
 
 
+def give_again(who: dict[str, UserProfile]) -> None:
+    """What the list asks of staff."""
+    overrides.hold(profile=who["held"], **ASKED)
+    until = clock.now() + dt.timedelta(days=30)
+    overrides.grant(profile=who["granted"], products=[Product.objects.get(slug="plus")], until=until, **ASKED)
+
+
 def other_instance(seat: Seat) -> Instance:
     return Instance.objects.filter(product=seat.product).exclude(pk=seat.instance_id).get()
 
@@ -123,8 +131,7 @@ def seats_of(profile: UserProfile) -> dict[str, str]:
 def test_after_a_restore_eight_kinds_of_change_are_right_or_on_the_list(
     world: World, marker: Path, backup: Any, figure: Callable[[str], None]
 ) -> None:
-    names = ("cancels", "refunded", "upgrades", "held", "granted", "moved", "erased")
-    who = {name: world.subscriber(name) for name in names}
+    who = {name: world.subscriber(name) for name in LOST}
     minute()
     kept, put_back = AuditEntry.objects.count(), backup()
     newcomer = world.subscriber("newcomer", plus=1)
@@ -136,7 +143,7 @@ def test_after_a_restore_eight_kinds_of_change_are_right_or_on_the_list(
     lost = AuditEntry.objects.count() - kept
     before = {name: world.state(profile) for name, profile in who.items() if name != "erased"}
     seats = {name: seats_of(who[name]) for name in ("upgrades", "moved")} | {"new": seats_of(newcomer)}
-    customers = {name: who[name].stripe_customer_id for name in names}
+    customers = {name: who[name].stripe_customer_id for name in LOST}
     mails = world.mails()
     put_back()
 
@@ -155,11 +162,7 @@ def test_after_a_restore_eight_kinds_of_change_are_right_or_on_the_list(
         restores.finish(actor="staff:ada", reason="checked")
 
     # Staff do what the list says, then finish.
-    overrides.hold(profile=who["held"], **ASKED)
-    overrides.grant(
-        profile=who["granted"], products=[Product.objects.get(slug="plus")],
-        until=clock.now() + dt.timedelta(days=30), **ASKED,
-    )  # fmt: skip
+    give_again(who)
     for item in AttentionItem.objects.filter(resolved_at=None).exclude(key=restores.DATABASE):
         attention.close(item, actor="staff:ada", reason="added again")
     restores.finish(actor="staff:ada", reason="checked")
@@ -250,8 +253,7 @@ def test_a_check_is_started_by_hand_where_nothing_noticed(db: None, marker: Path
 @pytest.mark.long
 def test_without_a_marker_nobody_notices_and_most_of_it_stays_wrong(world: World, backup: Any) -> None:
     """The same hour as above: what the hourly and nightly work alone puts right."""
-    names = ("cancels", "refunded", "upgrades", "held", "granted", "moved", "erased")
-    who = {name: world.subscriber(name) for name in names}
+    who = {name: world.subscriber(name) for name in LOST}
     put_back = backup()
     world.subscriber("newcomer", plus=1)
     live_an_hour(world, who)
