@@ -111,11 +111,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A test may be a long one on one of the servers alone: on the other it is run by everybody."""
+    """A test may be a long one, or one for the night, on one of the servers alone. What is for the night is long, too."""
     fault_results.name_faults(item)
-    mark = item.get_closest_marker("long_on")
-    if mark and mark.args[0] == server_of(item.nodeid):
-        item.add_marker(pytest.mark.long)
+    for name in ("long", "nightly"):
+        mark = item.get_closest_marker(f"{name}_on")
+        if mark and mark.args[0] == server_of(item.nodeid):
+            item.add_marker(name)
+    if item.get_closest_marker("nightly"):
+        item.add_marker("long")
 
 
 @pytest.hookimpl(trylast=True)

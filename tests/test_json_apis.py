@@ -166,7 +166,7 @@ def post(visitor: Visitor, url: str, body: bytes) -> HttpResponse:
     return answer
 
 
-@pytest.mark.parametrize("number", [300, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("number", [300, pytest.param(2000, marks=pytest.mark.nightly)])
 def test_bad_input_gets_a_sentence_and_changes_nothing(visitor: Visitor, number: int) -> None:
     rows, cases = Rows(), 0
     before = rows.look()

@@ -53,7 +53,7 @@ def pages(*, of_subscribers: bool) -> set[str]:
     return {route for route in routes if route.startswith(OF_SUBSCRIBERS) is of_subscribers}
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_everybody_can_read_and_use_each_state_of_the_public_pages(reader: Reader, home: House) -> None:
     found = list(faults(reader, home, public_states.STATES))
@@ -61,7 +61,7 @@ def test_everybody_can_read_and_use_each_state_of_the_public_pages(reader: Reade
     assert pages(of_subscribers=False) <= reader.routes
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_everybody_can_read_and_use_each_state_of_a_subscribers_pages(reader: Reader, home: House) -> None:
     found = list(faults(reader, home, subscriber_states.STATES))

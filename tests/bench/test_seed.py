@@ -26,7 +26,7 @@ AUDIT_READS = (
 )
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.django_db(transaction=True)
 def test_it_fills_what_it_says(monkeypatch):
     tables = connection.introspection.table_names()

@@ -29,7 +29,7 @@ ANALYZE djstripe_customer, djstripe_charge, djstripe_invoice;
 """
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_an_hours_count_reads_two_days_by_an_index_and_a_page_reads_no_payment(
     staff: Callable[..., Client],
 ) -> None:

@@ -69,8 +69,8 @@ def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
 @pytest.mark.parametrize(
     "ward",
     [
-        *(pytest.param(one, marks=pytest.mark.long) for one in WARDS),
-        *(pytest.param(one, marks=pytest.mark.long_on("keycloak")) for one in MORE),
+        *(pytest.param(one, marks=[pytest.mark.long, pytest.mark.nightly_on("keycloak")]) for one in WARDS),
+        *(pytest.param(one, marks=pytest.mark.nightly_on("keycloak")) for one in MORE),
     ],
 )
 def test_what_is_broken_by_hand_is_found_and_fixed_by_its_own_commands(clinic: Clinic, ward: str) -> None:

@@ -50,9 +50,10 @@ def seconds_until(world: World, true: Callable[[], bool], *, at_most: int) -> in
     return clock.timestamp() - began
 
 
-@pytest.mark.parametrize("many", [10, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("many", [10, pytest.param(100, marks=pytest.mark.nightly)])
 @pytest.mark.fault("F14", "F36")
 @pytest.mark.long
+@pytest.mark.nightly_on("keycloak")
 def test_f36_six_hours_without_keycloak_and_everybody_who_paid_is_in_soon_after_its_return(
     world: World, server: Server, proxy: Proxy, many: int, record_property: Any
 ) -> None:

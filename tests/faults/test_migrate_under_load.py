@@ -142,6 +142,7 @@ def test_this_release_migrates_and_starts_while_the_previous_one_serves(
     )
 
 
+@pytest.mark.nightly
 @pytest.mark.mutant
 @pytest.mark.fault("F55")
 def test_mutant_a_column_that_the_previous_release_does_not_fill_would_refuse_events(folder: Path) -> None:
@@ -154,6 +155,7 @@ def test_mutant_a_column_that_the_previous_release_does_not_fill_would_refuse_ev
     assert {one.status_code for one in load.answers.values() if one is not None} > {200}
 
 
+@pytest.mark.nightly
 @pytest.mark.mutant
 @pytest.mark.fault("F55")
 def test_mutant_a_migration_without_a_limit_would_stop_the_webhook(folder: Path) -> None:

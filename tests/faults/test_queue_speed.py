@@ -39,6 +39,7 @@ def wait_ms(job_ids):
     return sorted((started - created).total_seconds() * 1000 for created, started in rows)
 
 
+@pytest.mark.nightly
 def test_a_thousand_jobs_without_work_are_done_in_seconds(stack):
     """perf 5a: 100 s, whatever the machine."""
     cpu, began = cpu_seconds(stack), time.monotonic()
@@ -49,6 +50,7 @@ def test_a_thousand_jobs_without_work_are_done_in_seconds(stack):
     assert cpu < 8  # on two processes half of it
 
 
+@pytest.mark.nightly
 def test_on_an_idle_system_a_job_starts_at_once(stack):
     """perf 5b: half of them waited 115 ms."""
     ids = []
@@ -61,6 +63,7 @@ def test_on_an_idle_system_a_job_starts_at_once(stack):
     assert statistics.median(found) < 300  # a poll takes 500; on a quiet machine it is 3
 
 
+@pytest.mark.nightly
 def test_who_has_paid_is_next_behind_ten_thousand_sweeps(stack):
     """perf 5a: a payer waited 16 minutes behind them."""
     jobs.defer_many("tidy", {str(n): f"tidy:{n}" for n in range(10_000)})
@@ -76,6 +79,7 @@ def test_who_has_paid_is_next_behind_ten_thousand_sweeps(stack):
     Job.objects.filter(state="queued").delete()
 
 
+@pytest.mark.nightly
 def test_behind_a_thousand_renewals_the_chain_of_a_payer_is_through_within_seconds(stack):
     """Issue 11: p99 from payment to access <= 10 s. A chain of four jobs, as from the event to the email."""
     jobs.defer_many("slow", {f"{n}-0.05": f"slow:{n}" for n in range(1000)})
@@ -93,6 +97,7 @@ def test_behind_a_thousand_renewals_the_chain_of_a_payer_is_through_within_secon
     Job.objects.filter(state="queued").delete()
 
 
+@pytest.mark.nightly
 def test_an_idle_worker_uses_next_to_nothing_and_leaves_no_rows(stack):
     """perf 6: 3.1 % of a core."""
     count = Job.objects.count()

@@ -271,7 +271,7 @@ def test_no_odd_object_stops_a_decision(world: World, profile: UserProfile) -> N
     assert sum(run(world, profile, kind, 7) for kind in KINDS) >= 500
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("kind", KINDS)
 def test_none_of_thousands_of_odd_objects_stops_a_decision(

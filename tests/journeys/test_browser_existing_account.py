@@ -11,7 +11,7 @@ from tests.journeys.stack import BOTH, PASSWORD, Album, Stack, Visit
 from tests.journeys.test_browser_signup import heading, pay
 from tests.sandbox.keycloak_fixture import Standin
 
-pytestmark = [pytest.mark.browser, pytest.mark.long, BOTH]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.nightly_on("keycloak"), BOTH]
 
 
 def arrive(page: Page, stack: Stack, username: str) -> None:

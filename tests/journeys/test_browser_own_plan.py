@@ -32,7 +32,7 @@ def read_again(page: Page, walk: Walk, what: str, words: str) -> None:
     walk.until(what, lambda: bool(page.reload()) and words in page.locator("main").inner_text())
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), [pytest.param(1440, False, marks=pytest.mark.nightly), (390, True)])
 def test_another_plan_then_canceled_then_taken_back(
     width: int, dark: bool, stack: Stack, visit: Visit, album: Album, customer: Walk
 ) -> None:

@@ -25,7 +25,9 @@ def open_billing(page: Page, stack: Stack, walk: Walk, *, width: int, dark: bool
     album.take(page, f"billing-{width}{'-dark' if dark else ''}")
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(390, True), *(pytest.param(1440, dark, marks=pytest.mark.nightly) for dark in (False, True))]
+)
 def test_a_refund_shows_what_it_takes_and_is_made_once(
     width: int, dark: bool, stack: Stack, visit: Visit, album: Album, customer: Walk
 ) -> None:

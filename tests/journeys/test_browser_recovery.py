@@ -10,7 +10,7 @@ from tests.journeys.keycloak_pages import LoginPage
 from tests.journeys.stack import BOTH, Album, Stack, Visit
 
 KEY = "sk_test_sandbox00000000000000000000"
-pytestmark = [pytest.mark.browser, BOTH]
+pytestmark = [pytest.mark.browser, pytest.mark.nightly_on("keycloak"), BOTH]
 
 
 @pytest.fixture
@@ -80,7 +80,6 @@ def test_a_canceled_customer_comes_back_to_the_same_instance(
     assert canceled.groups() == canceled.places
 
 
-@pytest.mark.long_on("keycloak")
 def test_the_same_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Album, canceled: Walk) -> None:
     page = visit(width=390, height=844, dark=True)
     page.goto(f"{stack.site}/recovery/")

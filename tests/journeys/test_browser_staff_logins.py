@@ -43,7 +43,7 @@ def test_a_dangerous_action_leads_through_the_login_back_to_the_same_dialog(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), [pytest.param(1440, False, marks=pytest.mark.nightly), (390, True)])
 def test_staff_end_another_session_of_theirs_by_keyboard(
     width: int, dark: bool, stack: Stack, visit: Visit, album: Album
 ) -> None:

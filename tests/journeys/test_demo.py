@@ -115,7 +115,7 @@ def start(walked: tuple[Demo, object]) -> Iterator[Callable[[], subprocess.Popen
         process.stdout.close()
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_the_walk_passes_and_leaves_nothing_running(
     walked: tuple[Demo, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -130,7 +130,7 @@ def test_the_walk_passes_and_leaves_nothing_running(
     assert (account["quota"], account["groups"]) == ("600 GB", ["customers"])
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_it_starts_warm_with_its_data_and_stops_as_a_whole(
     walked: tuple[Demo, object], start: Callable[[], subprocess.Popen[str]], end: signal.Signals
@@ -150,7 +150,7 @@ def test_it_starts_warm_with_its_data_and_stops_as_a_whole(
     assert not list(demo.data.rglob("postmaster.pid"))
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_all_its_processes_together_take_at_most_450_megabytes(
     walked: tuple[Demo, object], start: Callable[[], subprocess.Popen[str]]
 ) -> None:
@@ -163,7 +163,7 @@ def test_all_its_processes_together_take_at_most_450_megabytes(
     assert sum(one.memory_full_info().pss for one in processes) < 450 * 1024 * 1024
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_second_demo_is_told_what_is_in_its_way(
     walked: tuple[Demo, object], start: Callable[[], subprocess.Popen[str]]
 ) -> None:
@@ -210,7 +210,7 @@ def test_what_cannot_work_is_said_plainly(tmp_path: Path, wish: list[str], said:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_it_walks_on_a_real_keycloak_and_leaves_nothing(tmp_path: Path) -> None:
     """Its own login and password pages, its mails in the sandbox's inbox, its clock with ours."""
     if reason := keycloak_server.available() or keycloak_clock.missing():

@@ -117,7 +117,7 @@ def test_ten_minutes_of_events_that_waited_are_all_applied(world: World, figure:
 
 
 @pytest.mark.fault("F15")
-@pytest.mark.parametrize("burst", [200, pytest.param(2_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("burst", [200, pytest.param(2_000, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])])
 def test_a_burst_is_stored_whole_and_handled(
     transactional_db: None, world: World, burst: int, figure: Callable[[str], None]
 ) -> None:

@@ -23,7 +23,7 @@ from apps.sandbox.run.demo import PASSWORD
 from apps.sandbox.run.servers import free_port
 from apps.sandbox.walk_browser import Browser
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900), pytest.mark.xdist_group("demo")]
 ROOT = Path(__file__).resolve().parents[2]
 LAST_LINE = "Log in as a customer: "
 STOP_SECONDS, SAME_PAGES = 60, 3

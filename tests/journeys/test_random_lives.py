@@ -97,7 +97,7 @@ def test_a_random_life_with_bad_post_ends_in_the_truth_after_one_sweep(
     live(world, life)
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 @given(life=LIVES)
 @settings(max_examples=20, suppress_health_check=NOT_ABOUT)

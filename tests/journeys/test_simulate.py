@@ -39,6 +39,7 @@ def test_a_few_lives_end_without_a_difference_in_spite_of_faults() -> None:
     assert int(str(found["compared"])) >= 20
 
 
+@pytest.mark.nightly
 def test_a_killed_simulation_goes_on_with_the_month_after_the_last_one_kept(tmp_path: Path) -> None:
     few = ["--subscribers", "3", "--months", "2", "--seed", "5", "--compare-days", "15"]
     command = [sys.executable, "manage.py", "simulate", *few, "--folder", str(tmp_path)]
@@ -60,6 +61,7 @@ def test_a_killed_simulation_goes_on_with_the_month_after_the_last_one_kept(tmp_
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.mutant
 def test_mutant_a_row_of_the_policy_that_is_missing_is_found() -> None:
     """In one process, test_simulated_lives.py takes out each of the nine."""

@@ -83,7 +83,7 @@ def test_three_lives_of_two_months_end_without_a_difference(simulate: Any) -> No
     assert sum(len(life.story) for life in found.lives) >= 6
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.times(5)
 @pytest.mark.parametrize("seed", [3, 4])
 def test_more_lives_do_too(simulate: Any, seed: int, time_number: int) -> None:
@@ -99,13 +99,15 @@ def find_mutant(simulate: Any, row: int) -> Simulation:
 
 @pytest.mark.long
 @pytest.mark.mutant
-@pytest.mark.parametrize("row", range(1, 10))
+@pytest.mark.parametrize(
+    "row", [6, *(pytest.param(row, marks=pytest.mark.nightly) for row in range(1, 10) if row != 6)]
+)
 def test_mutant_a_row_that_is_missing_is_found(simulate: Any, row: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy, "ROWS", without_row(row))
     assert row in {one.row for _, one in find_mutant(simulate, row).found}
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.mutant
 @pytest.mark.parametrize("row", WRONG)
 def test_mutant_a_row_that_is_wrong_is_found(simulate: Any, row: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -308,7 +308,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_thousand_cost_a_hundredth_of_two_calls_each(world: World, calls: list[str]) -> None:
     dana = world.subscriber("dana")
     people = accounts(world, 1000)

@@ -205,7 +205,7 @@ def test_the_file_may_come_in_where_the_services_cannot_read_it(world: World, mo
     assert (run.name, run.rows.count()) == ("", 2)
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_two_thousand_rows_are_judged_and_imported_within_a_minute(world: World) -> None:
     """Without the calls: Stripe's list and Keycloak's are pages of 100 and 500. Ten thousand took 135 s on two busy cores."""
     count, now = 2_000, int(clock.timestamp())

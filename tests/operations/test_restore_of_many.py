@@ -30,7 +30,7 @@ from tests.operations.test_after_restore import (
 )
 from tests.world import State, World
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(3600), pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600), pytest.mark.django_db(transaction=True)]
 
 
 def sign_up(world: World, name: str, **basket: int) -> UserProfile:

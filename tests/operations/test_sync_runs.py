@@ -74,7 +74,7 @@ def test_everybody_is_looked_at_and_each_result_says_what_was_changed(world: Wor
     assert (began.subject_kind, began.after) == ("syncrun", {"scope": "selected", "subscribers": 2})
 
 
-@pytest.mark.parametrize("many", [100, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("many", [100, pytest.param(1000, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])])
 @pytest.mark.fault("F67")
 def test_the_rest_are_done_whoever_fails_and_a_second_try_finishes_the_rest(
     world: World, many: int, figure: Callable[[str], None]

@@ -60,7 +60,7 @@ def test_each_answer_is_as_the_document_says_and_a_refusal_changes_nothing(sende
     send_all(sender, list(OPERATIONS), number=400)
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_thousands_do_too(sender: Sender, label: str, pytestconfig: pytest.Config) -> None:

@@ -334,7 +334,9 @@ def judge_tables(found: Canaries) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("roles", [["admin"], pytest.param(["viewer", "support", "operator"], marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "roles", [["admin"], pytest.param(["viewer", "support", "operator"], marks=pytest.mark.nightly)]
+)
 def test_a_whole_life_leaves_no_secret_and_says_who_it_was_where_it_must_only(
     life: Life, roles: list[str], staff: Callable[..., Client], log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

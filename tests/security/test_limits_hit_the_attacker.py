@@ -55,7 +55,7 @@ def test_ten_requests_of_a_stranger_do_not_keep_the_owner_out(db: None, clock: l
     assert owner.api(RECOVERY_VERIFY, email=OWNER, code=recovery_code()).status_code == 200
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_nor_do_a_whole_day_of_them_from_all_addresses_of_a_network(db: None, clock: list[float]) -> None:
     """An IPv4 /24, an IPv6 /48 and IPv4 inside IPv6, with every spelling of the mailbox, at every door."""
     customer("carla")

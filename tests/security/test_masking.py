@@ -184,7 +184,7 @@ def unmarked() -> set[str]:
     return empty
 
 
-@pytest.mark.parametrize("share", [SOME, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("share", [SOME, pytest.param(1, marks=pytest.mark.nightly)])
 def test_no_page_tells_a_viewer_who_somebody_is(share: int, town: Town) -> None:
     """Each time some of the pages; the long run reads all of them."""
     assert unmarked() == set()

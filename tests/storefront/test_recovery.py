@@ -511,7 +511,7 @@ def test_an_answer_tells_nothing_about_anybody(world: World) -> None:
     assert not Job.objects.filter(state="dead").exists()
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_limits")
 def test_no_answer_takes_longer_than_another(world: World) -> None:
     """Every state against an unknown address, asked in turn: a rank test (Mann and Whitney) sees no difference."""
