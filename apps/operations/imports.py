@@ -2,9 +2,7 @@
 
 Promises: before an import is started nothing is written but its own rows; who has access keeps it; nothing is charged; a row is
 imported at most once, also by another import of the same file; what is undone is only what the import wrote and nobody has changed
-since. The check is import_reading.py's, the writing import_job.py's.
-
-Each change locks the import first.
+since. The check is import_reading.py's, the writing import_job.py's. Each change locks the import first.
 """
 
 import datetime as dt
@@ -21,7 +19,7 @@ from apps.core.errors import BadInput
 from apps.operations import approvals, import_reading
 from apps.operations.import_file import FileRow, read_file
 from apps.operations.import_people import list_grantable
-from apps.operations.import_questions import GRANT, Question
+from apps.operations.import_questions import CHOICES, GRANT, Question
 from apps.operations.import_surroundings import read_places
 from apps.operations.models import ApprovalRequest, CustomerImport, ImportRow
 
@@ -169,6 +167,13 @@ def count_questions(run: CustomerImport) -> dict[Question, int]:
     """How many rows ask each question."""
     found = asking_rows(run).order_by("question").values_list("question").annotate(count=Count("pk"))
     return {Question(name): count for name, count in found}
+
+
+def count_answers(run: CustomerImport) -> dict[Question, dict[str, int]]:
+    """How many rows each answer would decide, by question; which of several customers is theirs can only be said of one row."""
+    offers = {value: Count("pk", filter=Q(choices__contains=[[value]])) for value in CHOICES}
+    rows: QuerySet[Any, Any] = asking_rows(run).order_by("question").values_list("question").annotate(**offers)
+    return {Question(name): {one: n for one, n in zip(CHOICES, found, strict=True) if n} for name, *found in rows}
 
 
 # --- starting, pausing, undoing ----------------------------------------------------------------------------------------

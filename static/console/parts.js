@@ -1,5 +1,6 @@
 /* Unfold draws some buttons as plain text and leaves parts of the page without a name. This names them, lets the keyboard
-   reach and press them, and lets what is wider than a phone be scrolled by keyboard. */
+   reach and press them, and lets what is wider than a phone be scrolled by keyboard. Where a part keeps itself up to date, the whole page is loaded again
+   once its work has ended: the actions and the timeline around it are those of before. */
 "use strict";
 
 (() => {
@@ -26,6 +27,9 @@
         "[x-on\\:click='handleClear()']": "Close the search",
     };
     const SCROLLED = ".fd-scroll, .fd-code, .overflow-x-auto, .fd-plans";
+
+    const GOES_ON = 'data-at-end="reload"';
+    const RELOADS = `[${GOES_ON}]`;
 
     function nameParts() {
         for (const [selector, name] of Object.entries(NAMES)) {
@@ -65,6 +69,19 @@
         }
     });
 
+    // While a dialog is open, what is filled in there stays; the part asks again in two seconds.
+    function reloadAtEnd(event) {
+        const { target, serverResponse } = event.detail;
+        if (!event.detail.shouldSwap || !target.matches(RELOADS) || serverResponse.includes(GOES_ON)) {
+            return;
+        }
+        event.detail.shouldSwap = false;
+        if (!document.getElementById("modal-content")?.getClientRects().length) {
+            location.reload();
+        }
+    }
+
+    document.addEventListener("htmx:beforeSwap", reloadAtEnd);
     document.addEventListener("DOMContentLoaded", () => {
         nameParts();
         nameScrolled(document);

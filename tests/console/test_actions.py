@@ -524,7 +524,7 @@ CASES = [
     Case("operations_customerimport", "plan_stripe", lambda _world: None, subject="customerimport"),
     Case("operations_customerimport", "plan_keycloak", lambda _world: None, subject="customerimport"),
     Case("operations_customerimport", "start_import", ready_import, lambda _world: {"expected": "1"}, "customerimport"),
-    Case("operations_customerimport", "decide", asking_import, lambda _world: {"question": "nothing_due", "choice": "leave_out"}, "customerimport"),
+    Case("operations_customerimport", "decide", asking_import, lambda _world: {"answer": "nothing_due:leave_out"}, "customerimport"),
     Case("operations_customerimport", "pause_import", import_that("running"), subject="customerimport"),
     Case("operations_customerimport", "continue_import", import_that("paused"), subject="customerimport"),
     Case("operations_customerimport", "check_again", import_that("planned"), subject="customerimport"),

@@ -168,12 +168,15 @@ def test_who_would_lose_access_keeps_it_by_a_grant_or_loses_it_by_a_decision(wor
     run = planned(line(keycloak_id=first, seats="nextcloud=nextcloud-1"), line(keycloak_id=second))
     assert verdicts(run) == ["decision", "decision"]
     assert [one[0] for one in row(run).choices] == ["grant", "follow", "leave_out"]
+    offered = {"grant": 1, "follow": 2, "leave_out": 2}  # nothing says what a grant would give the second
+    assert imports.count_answers(run) == {Question.LOSES_ACCESS: offered}
     with pytest.raises(BadInput, match="No row is ready"):
         start(run)
     until = clock.now() + dt.timedelta(days=90)
     with pytest.raises(BadInput, match="until when"):
         imports.decide_rows(run, Question.LOSES_ACCESS, "grant", number=2, **WHY)
     imports.decide_rows(run, Question.LOSES_ACCESS, "grant", number=2, until=until, **WHY)
+    assert imports.count_answers(run) == {Question.LOSES_ACCESS: {"follow": 1, "leave_out": 1}}
     imports.decide_rows(run, Question.LOSES_ACCESS, "follow", **WHY)
     assert verdicts(run) == ["ready", "ready"]
     run.refresh_from_db()

@@ -1,5 +1,6 @@
 """The dialogs of imports: from where customers come, what staff decide about rows, beginning, and taking back."""
 
+from collections.abc import Mapping
 from typing import Any, override
 
 from django import forms
@@ -15,7 +16,7 @@ from apps.console.dialogs import LastDayField, ReasonDialog, TypedCountField
 from apps.core.errors import BadInput
 from apps.operations import imports
 from apps.operations.import_file import COLUMNS
-from apps.operations.import_questions import CHOICES, Question
+from apps.operations.import_questions import CHOICES, GRANT, Question
 from apps.operations.models import ApprovalRequest, CustomerImport, ImportRow
 
 Source = CustomerImport.Source
@@ -50,30 +51,34 @@ class FileDialog(ReasonDialog):
 
 
 class ImportDecisionDialog(ReasonDialog):
-    """One answer for all rows of an import that ask the same."""
+    """One answer for all rows of an import that ask the same and can be decided so; opened for one question, its answers only."""
 
     model = CustomerImport
     form_before_template = "console/dialogs/import_decision.html"
-    question = forms.ChoiceField(label="Rows", widget=UnfoldAdminSelectWidget)
-    choice = forms.ChoiceField(
-        label="Decision", choices=[("", "Choose"), *CHOICES.items()], widget=UnfoldAdminSelectWidget
-    )
+    answer = forms.ChoiceField(label="Decision", widget=UnfoldAdminSelectWidget)
     until = LastDayField(label="Last day of a grant", required=False)
 
     @override
     def prepare(self) -> None:
-        asked = imports.count_questions(self.target)
+        found = imports.count_answers(self.target)
         wanted = str(self.request.GET.get("question", ""))
-        self.fields["question"].choices = [(one.value, f"{one.label} ({count:,})") for one, count in asked.items()]
-        self.fields["question"].initial = wanted
+        shown = {question: answers for question, answers in found.items() if question == wanted} or found
+        self.fields["answer"].choices = [("", "Choose"), *(_offer(one, answers) for one, answers in shown.items())]
+        if not any(GRANT in answers for answers in shown.values()):
+            del self.fields["until"]
 
     def decide(self) -> str:
         """Write it down."""
         given = self.cleaned_data
-        count = imports.decide_rows(
-            self.target, Question(given["question"]), given["choice"], until=given["until"], **self.why
-        )
+        question, _, choice = given["answer"].partition(":")
+        count = imports.decide_rows(self.target, Question(question), choice, until=given.get("until"), **self.why)
         return f"{count:,} row{'' if count == 1 else 's'} decided."
+
+
+def _offer(question: Question, answers: Mapping[str, int]) -> tuple[str, list[tuple[str, str]]]:
+    """A group of the select, by what is asked."""
+    words = [(f"{question.value}:{value}", f"{CHOICES[value]} ({count:,})") for value, count in answers.items()]
+    return question.label, words
 
 
 class RowDecisionDialog(ReasonDialog):
@@ -87,7 +92,7 @@ class RowDecisionDialog(ReasonDialog):
     @override
     def prepare(self) -> None:
         self.fields["choice"].choices = [("", "Choose"), *((value, words) for value, words in self.target.choices)]
-        if not any(value == "grant" for value, _ in self.target.choices):
+        if not any(value == GRANT for value, _ in self.target.choices):
             del self.fields["until"]
 
     def decide(self) -> str:
