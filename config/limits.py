@@ -128,6 +128,5 @@ CHECKOUT_ABANDONED_MINUTES = integer("CHECKOUT_ABANDONED_MINUTES", 10, minimum=1
 CHECKOUT_RUSH = integer("CHECKOUT_RUSH", 5, minimum=1)
 
 # --- Backups (apps/core/backups.py) -----------------------------------------------------------------------------------
-BACKUPS_ELSEWHERE = boolean(
-    "BACKUPS_ELSEWHERE", default=False
-)  # by a managed Postgres, for example: nobody is told that there are none
+# By a managed Postgres, for example: nobody is told that there are none.
+BACKUPS_ELSEWHERE = boolean("BACKUPS_ELSEWHERE", default=False)

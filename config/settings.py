@@ -329,7 +329,7 @@ ALERT_AFTER_MINUTES = integer("ALERT_AFTER_MINUTES", 5)
 HOST_GONE_MINUTES = integer("HOST_GONE_MINUTES", 10, minimum=2)  # of silence of a host's workers (apps/core/hosts.py)
 ALERT_QUIET_HOURS = hours("ALERT_QUIET_HOURS")
 
-# --- Metrics and marks -------------------------------------------------------------------------------------------------
+# --- Metrics, audit anchor, restore marker -----------------------------------------------------------------------------
 PROMETHEUS_METRICS_API_KEY = secret("PROMETHEUS_METRICS_API_KEY")
 PROMETHEUS_EXPORT_MIGRATIONS = False
 PROMETHEUS_LATENCY_BUCKETS = (0.025, 0.1, 0.25, 1.0, 5.0, float("inf"))

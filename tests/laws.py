@@ -7,9 +7,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.core import laws
-from apps.core.laws import LawState, Source
-
-NEEDS_A_WORKER = "L16"  # in tests the jobs run here, and nobody lives
+from apps.core.laws import NEEDS_A_WORKER, LawState, Source
 
 
 def violated(*numbers: str, aside: Collection[str] = (NEEDS_A_WORKER,)) -> dict[str, list[str]]:

@@ -18,10 +18,10 @@ KIND = "check_backups"
 HOUR = 3600
 DRILL_EVERY = dt.timedelta(days=35)
 NONE = "none"  # the key of the item that there is no backup at all
-NEVER = (
-    "No backup of the database was ever recorded. Switch them on as the manual says under Backup and restore, or set"
-    " BACKUPS_ELSEWHERE if somebody else makes them."
+REMEDY = (
+    "Switch them on as the manual says under Backup and restore, or set BACKUPS_ELSEWHERE if somebody else makes them."
 )
+NEVER = f"No backup of the database was ever recorded. {REMEDY}"
 
 
 def register() -> None:
@@ -70,16 +70,14 @@ def describe_problem(row: Backup) -> str:
     """What is wrong with the last backup or drill, for staff; empty: nothing."""
     what = "backup" if row.kind == Backup.Kind.BACKUP else "restore drill"
     last = (
-        f"the last one succeeded on {row.succeeded_at:%d %B at %H:%M} UTC"
+        f"the last one succeeded on {row.succeeded_at:%-d %B at %H:%M} UTC"
         if row.succeeded_at
         else "none ever succeeded"
     )
     if row.failed_at:
-        return (
-            f"The {what} of {row.database} failed on {row.failed_at:%d %B at %H:%M} UTC; {last}. It says: {row.error}"
-        )
+        return f"The {what} of {row.database} failed on {row.failed_at:%-d %B at %H:%M} UTC; {last}. The error: {row.error}"
     if row.due_at < clock.now():
-        return f"A {what} of {row.database} has been due since {row.due_at:%d %B at %H:%M} UTC; {last}."
+        return f"A {what} of {row.database} has been due since {row.due_at:%-d %B at %H:%M} UTC; {last}."
     return ""
 
 

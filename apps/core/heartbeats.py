@@ -19,26 +19,25 @@ from django.db import connection
 
 WORKER = "FRONTDESK_WORKER"  # the watchdog sets it; its cluster inherits it
 ALIVE_SECONDS = 60
-MOST_HOSTS = 50  # in the metrics
 LONGEST_NAME = 63  # of a connection, in bytes
 MACHINE = "~"  # between a host's name and what tells its machine from others of that name
 REPLACED_SECONDS = 15  # of silence, after which a namesake of ours is the machine that we were before a new start
 OVERLAP_SECONDS = 15
 FORGOTTEN_SECONDS = 86_400  # a worker that was never stopped in order and never came back
 
-# Each host with its machines: when they began, the newest sign of life, and of each worker the older one of its two parts.
+# Each worker with its host and machine: the older sign of life of its two parts, and when it began.
 WORKERS = """
-SELECT split_part(worker, ':', 1) AS place, split_part(split_part(worker, ':', 1), '~', 1) AS host, min(at) AS at, min(since) AS since, count(*) AS parts
+SELECT split_part(worker, ':', 1) AS machine, split_part(split_part(worker, ':', 1), '~', 1) AS host, min(at) AS at, min(since) AS since, count(*) AS parts
 FROM (SELECT split_part(name, '@', 2) AS worker, at, since FROM core_heartbeat WHERE name LIKE '%%@%%') AS part
 GROUP BY worker
 """
 HOSTS = f"""
 SELECT host, count(*) FILTER (WHERE parts = 2 AND at > clock_timestamp() - make_interval(secs => %(alive)s)),
-    extract(epoch FROM clock_timestamp() - max(at)) FROM ({WORKERS}) AS worker GROUP BY host ORDER BY host LIMIT {MOST_HOSTS}
+    extract(epoch FROM clock_timestamp() - max(at)) FROM ({WORKERS}) AS worker GROUP BY host ORDER BY host
 """  # noqa: S608
 NAMESAKES = f"""
-WITH machine AS (SELECT host, place, max(at) AS at, min(since) AS since FROM ({WORKERS}) AS worker WHERE place LIKE '%%~%%' GROUP BY host, place)
-SELECT DISTINCT one.host FROM machine one JOIN machine other ON other.host = one.host AND other.place > one.place
+WITH machines AS (SELECT host, machine, max(at) AS at, min(since) AS since FROM ({WORKERS}) AS worker WHERE machine LIKE '%%~%%' GROUP BY host, machine)
+SELECT DISTINCT one.host FROM machines one JOIN machines other ON other.host = one.host AND other.machine > one.machine
 WHERE least(one.at, other.at) > greatest(one.since, other.since) + make_interval(secs => %(overlap)s)
   AND least(one.at, other.at) > clock_timestamp() - make_interval(secs => %(alive)s) ORDER BY 1
 """  # noqa: S608
@@ -159,7 +158,7 @@ class Host:
 
 
 def list_hosts() -> list[Host]:
-    """The hosts of the workers that are not forgotten; at most MOST_HOSTS."""
+    """The hosts of the workers that are not forgotten."""
     with connection.cursor() as cursor:
         cursor.execute(HOSTS, {"alive": ALIVE_SECONDS})
         return [Host(name, int(alive), max(0.0, float(silent))) for name, alive, silent in cursor.fetchall()]

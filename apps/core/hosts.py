@@ -6,6 +6,7 @@ from apps.core import attention, heartbeats, jobs, metrics
 from apps.core.attention import Cause
 
 KIND, MINUTE = "check_hosts", 60
+MOST_HOSTS = 50  # in the metrics
 NAMESAKES = "Two machines or containers that run workers are called {}. The pages and alerts cannot tell them apart: give each a host name of its own."
 
 
@@ -24,11 +25,11 @@ def register() -> None:
 
 
 def _count_alive() -> metrics.Rows:
-    return [(host.name, host.alive) for host in heartbeats.list_hosts()]
+    return [(host.name, host.alive) for host in heartbeats.list_hosts()[:MOST_HOSTS]]
 
 
 def _measure_silence() -> metrics.Rows:
-    return [(host.name, host.silent_seconds) for host in heartbeats.list_hosts()]
+    return [(host.name, host.silent_seconds) for host in heartbeats.list_hosts()[:MOST_HOSTS]]
 
 
 def list_gone() -> list[heartbeats.Host]:

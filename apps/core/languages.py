@@ -33,12 +33,12 @@ def offered() -> dict[str, str]:
 
 
 def best(code: str | None) -> str:
-    """The offered language that fits a code such as `de-AT`."""
-    return _short(code) if _short(code) in offered() else next(iter(offered()))
+    """`find_offered`, or else the first language of the site."""
+    return find_offered(code) or next(iter(offered()))
 
 
 def find_offered(code: object) -> str:
-    """The same, but empty for what is no code, or of a language that the site does not offer."""
+    """The offered language that a code such as `de-AT` names; empty for what is no code, or of none."""
     found = _short(code) if isinstance(code, str) else ""
     return found if found in offered() else ""
 

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 MOST = 100  # violations that are named; all are counted
 LONGEST_SECONDS = 45  # of one statement; a job has a minute
 MEMORY = "64MB"  # for each sort or hash of a statement, which reads everybody
+NEEDS_A_WORKER = "L16"  # the law about workers: not asked where none can live, as of a copy of the data
 FIVE_MINUTES, HOUR, DAY = 300, 3600, 86_400
 
 

@@ -5,7 +5,7 @@ from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
 from apps.core import heartbeats, jobs, schedules
 from apps.core.job_outcomes import MAX_ATTEMPTS
-from apps.core.laws import Checked, Law, LawSeverity, LawViolation, Scope, judge, register
+from apps.core.laws import NEEDS_A_WORKER, Checked, Law, LawSeverity, LawViolation, Scope, judge, register
 from apps.core.models import Heartbeat, Job
 
 MARGIN_SECONDS = 60  # a runner that is stopped at its time-out, and the takeover of its job
@@ -24,7 +24,7 @@ def register_laws() -> None:
             check=check_jobs,
         ),
         Law(
-            number="L16",
+            number=NEEDS_A_WORKER,
             title="Workers are alive",
             sentence="A worker gave a sign of life within the last minute, and no periodic job has missed three of its periods.",
             severity=LawSeverity.URGENT,

@@ -91,14 +91,16 @@ def _uses(subjects: dict[str, str]) -> list[Use]:
 
 
 def find_room(name: str, subject: str) -> LimitRoom:
-    """Of the numbers of one limit, the one that its subject reaches first. One query."""
-    rows = RateLimit.objects.filter(name=name, subject=subject_hash(subject)).values_list("per", "busy_until")
-    busy, now, found = dict(rows), time.time(), list[LimitRoom]()
-    for limit, per in settings.LIMITS[name]:
-        taken, each = max(0.0, busy.get(per, 0.0) - now), per / limit
-        found.append(
-            LimitRoom(limit, per, int((per - taken + 0.001) / each), math.ceil(max(0.0, taken + each - per - 0.001)))
-        )
+    """Of the numbers of one limit, and of its network's for a visitor, the one that is reached first. One query."""
+    uses = _uses({name: subject})
+    hashes = {use.name: subject_hash(use.subject) for use in uses}
+    rows = RateLimit.objects.filter(name__in=hashes, subject__in=hashes.values())
+    busy = {(kind, per): until for kind, per, until in rows.values_list("name", "per", "busy_until")}
+    now, found = time.time(), list[LimitRoom]()
+    for use in uses:
+        taken, each = max(0.0, busy.get((use.name, use.per), 0.0) - now), use.per / use.limit
+        wait = math.ceil(max(0.0, taken + each - use.per - 0.001))
+        found.append(LimitRoom(use.limit, use.per, int((use.per - taken + 0.001) / each), wait))
     return max(found, key=lambda one: (one.wait, -one.left))
 
 

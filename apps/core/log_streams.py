@@ -16,7 +16,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from types import TracebackType
 from typing import Any, NoReturn, override
 
-from apps.core.logs import clean
+from apps.core.logs import ACCESS, clean
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 GRANIAN: dict[str, Any] = {
     "formatters": {},
     "handlers": {},
-    "loggers": {name: {"level": "INFO", "handlers": [], "propagate": True} for name in ("_granian", "granian.access")},
+    "loggers": {name: {"level": "INFO", "handlers": [], "propagate": True} for name in ("_granian", ACCESS)},
 }
 
 

@@ -5,7 +5,6 @@ a call (`locks.hold_if_free`), for which it opens a connection of its own past t
 hold locks as long as they live and listen for wake-ups: they go straight to Postgres, and refuse to run through such a pooler.
 """
 
-from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
@@ -21,14 +20,6 @@ REMEDY = "Name Postgres itself as POSTGRES_HOST, and the pooler, which is for we
 REFUSED = f"POSTGRES_HOST is a pooler that lends connections by transaction: locks and wake-ups would be lost. {REMEDY}"
 
 
-class Pooling(StrEnum):
-    """What stands between this process and Postgres."""
-
-    NONE = "none"
-    SESSION = "by session"
-    TRANSACTION = "by transaction"
-
-
 def use_pooler() -> None:
     """From here on this process, which is web, goes through the pooler, if the settings name one."""
     if settings.POSTGRES_POOLER:
@@ -37,11 +28,14 @@ def use_pooler() -> None:
         used |= settings.POSTGRES_POOLER
 
 
-def find() -> Pooling:
-    """What this process' connection goes through. Raises DatabaseError when nobody answers."""
-    if _pid(connection) == connection.connection.info.backend_pid:
-        return Pooling.NONE  # a pooler makes up a number of its own, by which to cancel
-    return Pooling.TRANSACTION if any(_is_lent_to_another() for _ in range(TRIES)) else Pooling.SESSION
+def are_sessions_lent() -> bool:
+    """Whether others get the sessions of this process, which does not know: web that was told of its pooler does.
+
+    Raises DatabaseError when nobody answers.
+    """
+    if PAST in connection.settings_dict or _pid(connection) == connection.connection.info.backend_pid:
+        return False  # a pooler makes up a number of its own, by which to cancel
+    return any(_is_lent_to_another() for _ in range(TRIES))
 
 
 def _is_lent_to_another() -> bool:
@@ -58,11 +52,6 @@ def _pid(one: BaseDatabaseWrapper | Any) -> int:
     with one.cursor() as cursor:
         cursor.execute(PID)
         return int(cursor.fetchone()[0])
-
-
-def are_sessions_lent() -> bool:
-    """Whether others get the sessions of this process, which does not know: web that was told of its pooler does."""
-    return PAST not in connection.settings_dict and find() == Pooling.TRANSACTION
 
 
 def refuse_transaction_pooling() -> None:

@@ -31,7 +31,7 @@ GIVEN_ID = re.compile(rf"(?!{origins.RUN_ID})[A-Za-z0-9_-]{{16,{origins.LONGEST}
 SAFE = ("GET", "HEAD", "OPTIONS")  # they change nothing
 # No page and no API here has another method. All others are refused at once: Django's admin would answer them like a GET.
 METHODS = (*SAFE, "POST")
-ANSWER_ALL = "/api/"  # but for the views below it, each of which refuses what it does not take in a form of its own
+API = "/api/"  # its views refuse other methods themselves, as JSON
 # On every answer, static files and refusals too; a view or a middleware that says more wins.
 HEADERS = {
     "Cache-Control": "no-store",
@@ -53,7 +53,7 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         request_id = _name_of(request)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         security_events.forget()
-        known = request.method in METHODS or request.path_info.startswith(ANSWER_ALL)
+        known = request.method in METHODS or request.path_info.startswith(API)
         response = get_response(request) if known else HttpResponseNotAllowed(METHODS)
         found = security_events.noted()
         if found and not 400 <= response.status_code < 500:  # those are logged by Django, see apps/core/logs.py
@@ -84,7 +84,7 @@ def client_address(request: HttpRequest) -> str:
 
 
 def remote_address(request: HttpRequest) -> str:
-    """The same to its last bit, as it was written: it may be none."""
+    """The visitor's whole address, as the last trusted proxy wrote it; it may be no valid one."""
     found = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXY_COUNT:
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]

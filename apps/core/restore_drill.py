@@ -20,7 +20,6 @@ from apps.core.models import AuditEntry
 
 SUFFIX = "_drill"
 FILE = re.compile(r"frontdesk-(\d{4}-\d\d-\d\dT\d{6})Z\.dump")
-ABOUT_PROCESSES = {"L16"}  # whether a worker lives now, which no copy can say
 LATE_COMMITS = dt.timedelta(minutes=5)  # a line of the trail has its time before it is committed
 LARGEST = 5  # tables that are shown
 
@@ -60,7 +59,7 @@ def judge_copy() -> RestoreDrill:
             [
                 law.number
                 for law in laws.all_laws()
-                if law.source == Source.DATABASE and law.number not in ABOUT_PROCESSES
+                if law.source == Source.DATABASE and law.number != laws.NEEDS_A_WORKER
             ],
             Scope(moment=taken_at),
         )
@@ -74,7 +73,7 @@ def judge_copy() -> RestoreDrill:
     ]  # fmt: skip
     if entries != live:
         problems.append(
-            f"The audit trail up to {before:%d %B, %H:%M} UTC has {entries:,} lines in the backup and {live:,} here."
+            f"The audit trail up to {before:%-d %B, %H:%M} UTC has {entries:,} lines in the backup and {live:,} here."
         )
     return RestoreDrill(file, taken_at, tables, len(checked), entries, tuple(problems))
 

@@ -121,7 +121,7 @@ def check_frontdesk() -> Iterator[Finding]:
     yield judge(
         not (settings.HTTPS and backups.is_missing()), "site.backups", "Backups are made.", "No backup was ever recorded.", warn=True,
         why="Who subscribes to what, seats and the audit trail are nowhere else.",
-        fix="Switch them on as the manual says under Backup and restore, or set BACKUPS_ELSEWHERE if somebody else makes them.",
+        fix=backups.REMEDY,
     )  # fmt: skip
     wrong = find_miscounted()
     yield judge(

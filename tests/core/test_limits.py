@@ -89,6 +89,17 @@ def test_a_network_has_a_higher_number_of_its_own(db, at, network):
     assert granted(9, desk_visitor="203.0.113.1") == 2
 
 
+def test_who_has_to_wait_for_their_network_is_told_its_time(db, at):
+    at(1000)
+    for number in range(1, 4):
+        assert granted(2, desk_visitor=f"198.51.100.{number}") == 2
+    assert not limits.would_allow(desk_visitor="198.51.100.9")
+    assert limits.find_room("desk_visitor", "198.51.100.9") == limits.LimitRoom(limit=6, per=60, left=0, wait=10)
+    at(1010)
+    assert limits.find_room("desk_visitor", "198.51.100.9").wait == 0
+    assert limits.find_room("desk_visitor", "203.0.113.1") == limits.LimitRoom(limit=2, per=60, left=2, wait=0)
+
+
 def test_addresses_are_visitors_and_networks():
     for address, visitor, network in [
         ("192.0.2.7", "192.0.2.7", "192.0.2.0/24"),

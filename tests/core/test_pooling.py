@@ -23,7 +23,6 @@ from django.db import connection, connections, transaction
 from apps.core import checks, heartbeats, jobs, pooling
 from apps.core.locks import LockClass, hold_if_free
 from apps.core.models import AuditEntry, Job
-from apps.core.pooling import Pooling
 from tests.core import pgbouncer
 from tests.faults.test_worker_process import Stack
 from tests.security.site import running, wait_until
@@ -56,13 +55,11 @@ def through(port: int, *, is_web: bool = False) -> Iterator[None]:
             connection.close()
 
 
-@pytest.mark.parametrize(
-    ("port", "found"), [("session", Pooling.SESSION), ("transaction", Pooling.TRANSACTION)], indirect=["port"]
-)
-def test_what_stands_between_is_noticed(port: int, found: Pooling) -> None:
-    assert pooling.find() == Pooling.NONE
+@pytest.mark.parametrize(("port", "lent"), [("session", False), ("transaction", True)], indirect=["port"])
+def test_what_stands_between_is_noticed(port: int, lent: bool) -> None:
+    assert not pooling.are_sessions_lent()
     with through(port):
-        assert pooling.find() == found
+        assert pooling.are_sessions_lent() is lent
 
 
 def test_who_needs_a_session_refuses_one_that_is_lent(port: int) -> None:

@@ -13,7 +13,6 @@ from apps.sandbox.bench.goals import Figure
 from apps.sandbox.bench.measure import spread
 
 ROUNDS = 3
-OF_WORKERS = "L16"
 
 
 def measure(*, rows: int) -> list[Figure]:
@@ -25,7 +24,7 @@ def measure(*, rows: int) -> list[Figure]:
     finally:
         databases.use(databases.first())
     failed = {one.law.number: one for each in rounds for one in each if one.state != LawState.OK}
-    failed.pop(OF_WORKERS, None)
+    failed.pop(laws.NEEDS_A_WORKER, None)
     for number, one in failed.items():
         why = one.reason or "; ".join(each.words for each in one.checked.violations[:3])
         print(f"{number} {one.law.title}: {why}", file=sys.stderr)
