@@ -35,16 +35,22 @@ class NoHistoryError(RuntimeError):
 
 def previous_release(folder: Path) -> Path:
     """The code as it was before the newest migration was added, in `folder`."""
-    newest = _git("log", "-1", "--format=%H", "--diff-filter=A", "--", "apps/*migrations/0*.py").strip()
+    newest = git("log", "-1", "--format=%H", "--diff-filter=A", "--", "apps/*migrations/0*.py").strip()
     if not newest:
         raise NoHistoryError("No commit here adds a migration.")
+    return unpack(f"{newest}~1", folder)
+
+
+def unpack(commit: str, folder: Path) -> Path:
+    """The files of a commit, below `folder`."""
     packed = folder / "previous.tar"
-    _git("archive", f"--output={packed}", f"{newest}~1")
+    git("archive", f"--output={packed}", commit)
     shutil.unpack_archive(packed, folder / "previous", filter="data")
     return folder / "previous"
 
 
-def _git(*words: str) -> str:
+def git(*words: str) -> str:
+    """What git says about this checkout; NoHistoryError when it refuses."""
     try:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -171,6 +171,13 @@ class Demo:
 
     def start(self) -> None:
         """Start everything in order of dependency, printing each step."""
+        self.start_peers()
+        self._say("Database tables and demo catalog (slowest the first time), web server and worker")
+        self._launch("site", [sys.executable, "-m", "apps.sandbox.run.site", str(self.port), str(self.data)])
+        self._until("site", lambda: answers(f"{self.site}/health/"))
+
+    def start_peers(self) -> None:
+        """All that web and worker need: the stand-ins and the database."""
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
         self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox) | self.variables
         self.env["RESTORE_MARKER_FILE"] = str(self.data / "restore-marker")
@@ -193,9 +200,6 @@ class Demo:
             self.population.fill(self.env["POSTGRES_HOST"])
         self._real_keycloak()
         self._until("sandbox", lambda: answers(f"{self.sandbox}/control/clock"))
-        self._say("Database tables and demo catalog (slowest the first time), web server and worker")
-        self._launch("site", [sys.executable, "-m", "apps.sandbox.run.site", str(self.port), str(self.data)])
-        self._until("site", lambda: answers(f"{self.site}/health/"))
 
     def _real_keycloak(self) -> None:
         """Put a real Keycloak in the place of the stand-in, if it was asked for."""
