@@ -17,11 +17,12 @@ class InstancesConfig(AppConfig):
         from apps.accounts.erasers import ERASERS, PersonRows
         from apps.core import jobs
         from apps.instances import allocation, laws
-        from apps.instances.provisioning import accounts, checks, deliveries
+        from apps.instances.provisioning import accounts, checks, deliveries, resending
 
         jobs.register(allocation.KIND, allocation.release_expired, label="Release expired reservations", every=60)
         laws.register()
         accounts.register()
         checks.register()
         deliveries.register()
+        resending.register()
         ERASERS["accounts in products"] = PersonRows(accounts.accounts_of, accounts.forget_person)

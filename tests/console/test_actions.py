@@ -513,6 +513,7 @@ CASES = [
     Case("instances_instance", "change_location", lambda world: world.instances[0], lambda _world: {"location": "Graz", "country": "AT"}, "instance"),
     Case("instances_instance", "change_notice", lambda world: world.instances[0], lambda _world: NOTICE, "instance"),
     Case("instances_instance", "change_provisioning", obeying, lambda _world: {"kind": ""}, "instance"),
+    Case("instances_instance", "send_all_again", obeying, lambda world: {"expected": str(world.instances[0].product_accounts.count())}, "instance"),
     Case("instances_instance", "drain", unplanned, lambda _world: {"expected": "1"}, "seatplan"),
     Case("catalog_product", "rebalance", uneven, lambda _world: {"expected": "2"}, "seatplan"),
     Case("operations_seatplan", "pause_plan", running_plan, subject="seatplan"),
@@ -775,6 +776,10 @@ def _invited(_world: World) -> None:
     assert Notification.objects.get(template="waitlist_invited").to == "wait-0@example.com"
 
 
+def _all_orders_queued(world: World) -> None:
+    assert Job.objects.filter(kind="resend_orders", key=f"{world.instances[0].pk}:0", state="queued").exists()
+
+
 def _order_queued(world: World) -> bool:
     account = told(world).account_id
     return Job.objects.filter(kind="sync_product_account", key=str(account), state="queued").exists()
@@ -926,6 +931,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "send_selected_again": _sent_again,
     "send_order_again": _order_queued,
     "send_orders_again": _order_queued,
+    "send_all_again": _all_orders_queued,
     "invite": _invited,
     "invite_next": _invited,
     "withdraw_invitation": _invitation_withdrawn,

@@ -6,13 +6,16 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.accounts.models import UserProfile
 from apps.console import columns
 from apps.core.models import AuditEntry
-from apps.instances.models import Provisioning, WebhookDelivery
+from apps.instances.models import ProductAccount, Provisioning, WebhookDelivery
+from apps.instances.provisioning import accounts, resending
 from apps.sandbox.receiver_account import SECRET
 from tests.console.desk import REASON, dialog, done, send
+from tests.instances import house
 from tests.instances.products import GB
-from tests.instances.receivers import ToldProduct, connection
+from tests.instances.receivers import ToldProduct, change, connection
 from tests.instances.receivers import product as product
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +47,44 @@ def test_a_refused_order_is_read_and_sent_again_as_it_should_be_now(product: Tol
     assert product.has == (True, 500)
     line = AuditEntry.objects.get(action="product_order_sent_again")
     assert (line.reason, line.after["quota"]) == (REASON, 500 * GB)
+
+
+def test_after_a_restore_of_the_product_all_its_accounts_become_what_they_should_be(
+    product: ToldProduct, staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never says what it has, so that no check finds it. A second press begins again, and no account is told twice for that."""
+    monkeypatch.setattr(resending, "SLICE", 2)
+    product.fault("silent")
+    product.order()
+    others = house.people(3)
+    for one, name, state in zip(others, ("open", "suspended", "deleted"), ("open", "suspended", "open"), strict=True):
+        UserProfile.objects.filter(pk=one.pk).update(keycloak_id=f"kc-{name}")
+        one.refresh_from_db()
+        accounts.order(profile=one, instance=product.place.slug, state=ProductAccount.State(state), quota=GB)
+    product.work()
+    before = WebhookDelivery.objects.count()
+    for name in ("kc-dana", "kc-open", "kc-suspended"):
+        change(product.standin, name, None, product.place.slug)
+    ProductAccount.objects.filter(user_id="kc-deleted").update(state="deleted")  # the backup has brought it back
+
+    operator = staff("operator")
+    shown_first = operator.get(dialog(product.place, "send_all_again")).content.decode()
+    assert [words in shown_first for words in ("Open: 2", "Suspended: 1", "Deleted: 1")] == [True] * 3
+    assert send(staff("support"), product.place, "send_all_again", expected="4").status_code == 403
+    assert "4 accounts now, and not 3" in send(operator, product.place, "send_all_again", expected="3").content.decode()
+    for _ in range(2):
+        assert done(send(operator, product.place, "send_all_again", expected="4"))
+    assert resending.count_waiting(product.place) == 4
+    product.work()
+    found = product.state["accounts"]
+    assert {name: one["enabled"] for name, one in found.items()} == {
+        "kc-dana": True,
+        "kc-open": True,
+        "kc-suspended": False,
+    }
+    assert (WebhookDelivery.objects.count() - before, resending.count_waiting(product.place)) == (4, 0)
+    lines = AuditEntry.objects.filter(action="product_order_sent_again", subject_kind="instance")
+    assert [(line.reason, line.after) for line in lines] == [(REASON, {"accounts": 4})] * 2
 
 
 def test_what_cannot_be_sent_again_is_said(product: ToldProduct, staff: Staff) -> None:

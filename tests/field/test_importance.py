@@ -25,7 +25,7 @@ NO_CHANGES = {
     "sync_user_post_checkout": WAITS, "send_keycloak_password_reset_email": WAITS, "check_checkout": WAITS,
     "preview_terms": CLICKED,
     "reconcile_all": SWEEP, "compare_keycloak": SWEEP, "compare_subscriptions": SWEEP, "compare_recent_changes": SWEEP, "run_doctor": SWEEP, "prune": SWEEP, "anchor_audit": SWEEP, "prune_sessions": SWEEP,
-    "recheck_customers": SWEEP, "compare_copies": SWEEP, "check_coupons": SWEEP, "check_prices": SWEEP, "forget_signup": SWEEP, "check_retention": SWEEP, "check_backups": SWEEP, "compare_account_owners": SWEEP, "sample_closed_sessions": SWEEP, "check_unwarned": SWEEP, "check_expiring_cards": SWEEP, "record_daily_figures": SWEEP, "record_report_figures": SWEEP, "refresh_report_figures": SWEEP, "erase_expired_customer": SWEEP, "check_product_accounts": SWEEP, "tell_languages": SWEEP,
+    "recheck_customers": SWEEP, "compare_copies": SWEEP, "check_coupons": SWEEP, "check_prices": SWEEP, "forget_signup": SWEEP, "check_retention": SWEEP, "check_backups": SWEEP, "compare_account_owners": SWEEP, "sample_closed_sessions": SWEEP, "check_unwarned": SWEEP, "check_expiring_cards": SWEEP, "record_daily_figures": SWEEP, "record_report_figures": SWEEP, "refresh_report_figures": SWEEP, "erase_expired_customer": SWEEP, "check_product_accounts": SWEEP, "resend_orders": SWEEP, "tell_languages": SWEEP,
 }  # fmt: skip
 
 

@@ -227,7 +227,7 @@ ACTIONS = {
     },
     "core.comparisonrun": {"fetch_span": "operator"},
     "core.job": {"retry_one": "operator", "retry_all": "operator", "retry_selected": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
-    "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "change_location": "admin", "change_notice": "admin", "change_provisioning": "admin", "drain": "admin"},
+    "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "change_location": "admin", "change_notice": "admin", "change_provisioning": "admin", "send_all_again": "operator", "drain": "admin"},
     "instances.seat": {"check_account": "support", "move": "operator", "release": "operator"},
     "instances.webhookdelivery": {"send_order_again": "operator", "send_orders_again": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},

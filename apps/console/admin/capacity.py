@@ -131,6 +131,7 @@ class InstanceAdmin(DrainAction, NoticeActions, ProvisioningAction, ConsoleAdmin
         "change_location",
         "change_notice",
         "change_provisioning",
+        "send_all_again",
         "drain",
     ]
     change_form_outer_before_template = "console/instance.html"
@@ -148,7 +149,13 @@ class InstanceAdmin(DrainAction, NoticeActions, ProvisioningAction, ConsoleAdmin
         ("Open", {"fields": (("is_active", "auto_allocate"),)}),
         (
             "Provisioning",
-            {"fields": (("provisioner", "orders_to", "secret_label"), ("quota_label", "keep_label", "accounts_label"))},
+            {
+                "fields": (
+                    ("provisioner", "orders_to", "secret_label"),
+                    ("quota_label", "keep_label"),
+                    ("accounts_label", "orders_label"),
+                )
+            },
         ),
     )
 

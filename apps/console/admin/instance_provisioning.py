@@ -16,11 +16,11 @@ from apps.catalog.entitlements import bytes_granted
 from apps.catalog.models import Product
 from apps.catalog.sizes import describe_storage
 from apps.console.columns import badge, timed
-from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+from apps.console.dialogs import ReasonDialog, TypedCountField, dialog, dialog_action
 from apps.core.errors import BadInput
 from apps.core.states import Tone
 from apps.instances.models import Instance, ProductAccount, Provisioning, Seat
-from apps.instances.provisioning import checks, connections
+from apps.instances.provisioning import checks, connections, resending
 
 FIELDS = ("kind", "address", "login", "group", "quota_grant", "keep_days")
 
@@ -88,8 +88,21 @@ class ProvisioningDialog(ReasonDialog):
         return data
 
 
+class SendAllAgainDialog(ReasonDialog):
+    """How many accounts should be what; the number of all is typed."""
+
+    model = Instance
+    form_before_template = "console/dialogs/send_all_again.html"
+    expected = TypedCountField("Type how many accounts these are")
+
+    @override
+    def context(self) -> dict[str, Any]:
+        counts = resending.count_by_state(self.target)
+        return {"counts": counts, "total": sum(count for _, count in counts)}
+
+
 class ProvisioningAction:
-    """The action and the fields, for the page of an instance."""
+    """The actions and the fields, for the page of an instance."""
 
     @dialog_action(
         title="Provisioning", permission="change_capacity", form=ProvisioningDialog, icon="settings_remote", calls=True
@@ -109,6 +122,19 @@ class ProvisioningAction:
             connections.save_connection(found, **form.why)
         seats_said = "1 seat is" if len(people) == 1 else f"{len(people):,} seats are"
         return f"{connections.label_of(found.kind)} on {instance} takes our orders. {seats_said} being synced."
+
+    @dialog_action(
+        title="Send everything again", permission="retry_job", form=SendAllAgainDialog, icon="replay",
+        explain="After the product was restored from a backup: each account becomes what it should be now.",
+        refuse=resending.refuse_resending,
+    )  # fmt: skip
+    def send_all_again(self, _request: HttpRequest, form: SendAllAgainDialog) -> str:
+        """Queue an order for each account."""
+        expected = form.cleaned_data["expected"]
+        resending.send_all_again(form.target, expected=expected, **form.why)
+        return (
+            f"{'1 order is' if expected == 1 else f'{expected:,} orders are'} being sent again, as they should be now."
+        )
 
     @admin.display(description="Product")
     def provisioner(self, row: Instance) -> str:
@@ -146,6 +172,11 @@ class ProvisioningAction:
         waits = Count("pk", filter=Q(synced_at=None))
         found = row.product_accounts.aggregate(count=Count("pk"), waiting=waits)
         return f"{found['count']:,} ({found['waiting']:,} waiting for a sync)" if found["count"] else "none"
+
+    @admin.display(description="Orders that wait")
+    def orders_label(self, row: Instance) -> str:
+        """How far it is once everything is sent again."""
+        return f"{resending.count_waiting(row):,}" if hasattr(row, "provisioning") else "–"
 
 
 def find_account(seat: Any) -> ProductAccount | None:

@@ -12,7 +12,7 @@ What a subscriber should have is not decided here: access/plan_products.py does.
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -91,7 +91,20 @@ def sync_soon(account: ProductAccount, *, reason: str, importance: Job.Importanc
 
     One instance has one lane: however slow it is, its orders keep one worker from the others, not all.
     """
-    jobs.defer(KIND, account.pk, reason=reason, importance=importance, lane=f"product:{account.instance_id}")
+    sync_many_soon(account.instance_id, [account.pk], reason=reason, importance=importance)
+
+
+def sync_many_soon(
+    instance_id: int, ids: Collection[int], *, reason: str, importance: Job.Importance | None = None
+) -> None:
+    """The same for these accounts of one instance, in one statement."""
+    lanes = {str(pk): lane_of(instance_id) for pk in ids}
+    jobs.defer_many(KIND, lanes, reason=reason, importance=importance)
+
+
+def lane_of(instance_id: int) -> str:
+    """Of all orders of an instance."""
+    return f"product:{instance_id}"
 
 
 def _owner_of(account: ProductAccount) -> AccountOwner:
