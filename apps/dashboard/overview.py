@@ -16,6 +16,7 @@ from apps.core import clock
 from apps.core.money import name_period
 from apps.core.states import AccessState, SubscriptionStatus, values_where
 from apps.dashboard.app_cards import AppCard, as_moment, read_card, web_address
+from apps.onboarding import contract_ends
 
 # Subscriptions whose lines are shown, and those of them that will charge again.
 SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
@@ -23,7 +24,7 @@ SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
 STATEMENT = """
 WITH lines AS (
     SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.interval_count, i.current_period_end,
-           s.status, s.cancel_at, s.after_trial, s.trial_end, s.id AS subscription, s.next_charge, s.next_charge_currency,
+           s.stripe_id, s.status, s.cancel_at, s.after_trial, s.trial_end, s.id AS subscription, s.next_charge, s.next_charge_currency,
            s.next_charge_tax,
            s.pause <> '' AND coalesce(s.pause_ends_at > %(now)s, true) AS paused, s.pause_ends_at
     FROM billing_usersubscriptionitem i JOIN billing_subscription s ON s.id = i.subscription_id
@@ -57,6 +58,8 @@ SELECT json_build_object(
         AND state IN ('queued', 'running') AND importance < 3)
         OR EXISTS (SELECT FROM core_job WHERE kind = 'end_contract' AND key LIKE %(profile)s || ':%%'
         AND state IN ('queued', 'running')),
+    'stated', EXISTS (SELECT FROM core_job WHERE kind = 'end_contract' AND key LIKE %(profile)s || ':%%'
+        AND state IN ('queued', 'running', 'blocked', 'dead')),
     'owed', (SELECT coalesce(json_agg(owed ORDER BY owed.since), '[]') FROM owed),
     'is_for_several', EXISTS (SELECT FROM lines l JOIN catalog_product p ON p.id = l.product_id AND p.people > 0 AND l.quantity > 0),
     'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (
@@ -117,6 +120,7 @@ class Overview:
 
     `is_paused`: nothing is collected for now, or until `paused_until`. `questions`: moves of a seat that wait for an answer.
     `lapses_at`: when a trial ends that has no card. `is_updating`: a change at Stripe is being fetched.
+    `is_stated`: they ended a contract, and that is not carried out yet; `ends_at` says so already.
     """
 
     apps: tuple[AppCard, ...]
@@ -130,11 +134,17 @@ class Overview:
     questions: int = 0
     is_for_several: bool = False
     is_updating: bool = False
+    is_stated: bool = False
 
     @property
     def open_invoice(self) -> OwedInvoice | None:
         """The invoice that has been late for longest."""
         return next(iter(self.owed), None)
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether a subscription that ends can still go on."""
+        return self.ends_at is not None and self.ends_at > clock.now()
 
     @property
     def plan(self) -> PaidLine | None:
@@ -143,7 +153,7 @@ class Overview:
 
 
 def of(profile: UserProfile) -> Overview:
-    """The overview of one subscriber: one query."""
+    """The overview of one subscriber: one query; four more while an end that they stated is not carried out."""
     customer = profile.stripe_customer_id or ""
     values: dict[str, Any] = {"profile": profile.pk, "customer": customer, "shown": SHOWN, "now": clock.now()}
     with connection.cursor() as cursor:
@@ -151,6 +161,10 @@ def of(profile: UserProfile) -> Overview:
         (found,) = cursor.fetchone()
     usable = AccessState(profile.access_state).has_access
     lines = found["lines"]
+    ends = contract_ends.find_stated_ends(profile) if found["stated"] else {}
+    for row in lines:
+        end = ends.get(row["stripe_id"])
+        row["cancel_at"] = end.isoformat() if end else row["cancel_at"]
     pauses = [row["pause_ends_at"] for row in lines if row["paused"]]
     return Overview(
         apps=tuple(read_card(row, usable=usable, username=profile.user.username) for row in found["apps"]),
@@ -164,6 +178,7 @@ def of(profile: UserProfile) -> Overview:
         questions=found["questions"],
         is_for_several=found["is_for_several"],
         is_updating=found["updating"],
+        is_stated=bool(ends),
     )
 
 

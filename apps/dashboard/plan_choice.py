@@ -18,7 +18,7 @@ from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.billing.plan_changes import CHANGEABLE, Items
 from apps.catalog.models import Product
 from apps.core.errors import BadInput
-from apps.onboarding import basket
+from apps.onboarding import basket, contracts
 from apps.onboarding.basket import Order, Shop
 from apps.onboarding.order_people import FIELD
 
@@ -40,11 +40,12 @@ class PlanChoice:
 
 @dataclass(frozen=True)
 class CurrentPlan:
-    """A subscriber's plan as our rows have it, and the shop in its currency."""
+    """A subscriber's plan as our rows have it, and the shop in its currency. `has_ended_it`: they stated so, and Stripe may not know yet."""
 
     row: Subscription
     lines: list[UserSubscriptionItem]
     shop: Shop
+    has_ended_it: bool = False
 
     @property
     def plan(self) -> UserSubscriptionItem | None:
@@ -71,7 +72,7 @@ class CurrentPlan:
     def obstacle(self) -> str:
         """Why it cannot be changed here now: ends, late, paused or special; empty: it can."""
         products = [one.product_id for one in self.lines]
-        if self.row.cancel_at:
+        if self.row.cancel_at or self.has_ended_it:
             return "ends"
         if self.row.status not in CHANGEABLE:
             return "late"
@@ -89,7 +90,8 @@ def read_current(profile: UserProfile) -> CurrentPlan | None:
     row = next((one for one in rows if _has_plan(one)), rows[0])
     lines = overview.lines_of(row)
     currency = lines[0].currency if lines else ""
-    return CurrentPlan(row, lines, Shop.load(profile, currency=currency, held={one.product_id for one in lines}))
+    shop = Shop.load(profile, currency=currency, held={one.product_id for one in lines})
+    return CurrentPlan(row, lines, shop, has_ended_it=row.stripe_id in contracts.find_pending(profile))
 
 
 def _has_plan(row: Subscription) -> bool:

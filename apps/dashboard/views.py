@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.access import memberships, upcoming
+from apps.access import memberships
 from apps.accounts.models import UserProfile
 from apps.billing.portal import CARD, open_portal
-from apps.core import audit, clock, limits, restores
+from apps.core import audit, limits, restores
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.requests import read_json, refuse, speaks_json
@@ -26,6 +26,7 @@ from apps.dashboard.own import log_in_first
 from apps.identity.passwords import request_password_email
 from apps.login import error_pages
 from apps.login.sessions import profile_of
+from apps.onboarding import contract_ends
 
 # The browser checks form-action along a form's redirects, and this one ends at Stripe's portal.
 PORTAL_HOSTS = ["https://billing.stripe.com", *settings.STRIPE_CSP_HOSTS]
@@ -40,10 +41,11 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     profile = profile_of(request.user)
     if profile is None:
         return redirect("admin:index") if request.user.is_staff else error_pages.no_account(request)
+    found = overview.of(profile)
     context = {
         "profile": profile,
-        "overview": overview.of(profile),
-        "upcoming": upcoming.read_stored(profile.forecast, now=clock.now()),
+        "overview": found,
+        "upcoming": contract_ends.read_upcoming(profile, is_stated=found.is_stated),
         "payer": memberships.find_payer(profile),
         "checking": restores.is_closed(),
     }

@@ -19,13 +19,12 @@ from apps.accounts.models import UserProfile
 from apps.billing import overview as money
 from apps.billing import payment_changes
 from apps.billing.models import Subscription
-from apps.billing.subscriptions import end_if_canceled
 from apps.catalog.models import Product
 from apps.core.dates import day
 from apps.core.states import SubscriptionStatus
 from apps.dashboard import own_changes
 from apps.dashboard.own import own
-from apps.onboarding import contracts
+from apps.onboarding import contract_ends, contracts
 from apps.onboarding.contracts import Statement, Wish
 
 only_own = own(page="own-cancel", of_staff="admin:index")
@@ -71,7 +70,7 @@ def read_endings(profile: UserProfile) -> list[Ending]:
     for row in rows:
         stated = pending.get(row.stripe_id)
         withdrawn_at = stated.at if stated and stated.wish == Wish.WITHDRAW else None
-        ends = withdrawn_at or end_if_canceled(row)
+        ends = contract_ends.end_of(row, stated)
         lines = money.lines_of(row)
         products = [line.product_id for line in lines]
         kept = ends + book.kept_for(products, profile.pk) if ends and book else None

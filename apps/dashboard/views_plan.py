@@ -118,7 +118,7 @@ def _expect_same(profile: UserProfile, current: CurrentPlan | None, offer: dict[
 
     A form that was sent twice finds what it has changed itself: the key in Stripe's metadata tells.
     """
-    if current is None or current.row.stripe_id != offer["subscription_id"]:
+    if current is None or current.row.stripe_id != offer["subscription_id"] or current.obstacle == "ends":
         raise BadInput(_(MOVED))
     order = plan_choice.read_choice(current, QueryDict(offer["choice"]))
     plan_people.refuse_too_few(profile, plan_people.count_change(profile, current, order))

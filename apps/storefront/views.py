@@ -47,7 +47,7 @@ def welcome(request: HttpRequest) -> HttpResponse:
             problem = refusal
     elif signup is not None and wizard.has_just_confirmed_email(request, signup):
         return redirect("onboarding-plan")
-    shop = Shop.load()
+    shop = Shop.load(signup.profile if signup else None)
     confirm = signup is not None and wizard.must_confirm_email(request, signup)
     reached = wizard.first_unanswered_step(request, signup, shop)
     context = {

@@ -13,8 +13,8 @@ from django.test import Client
 
 from apps.access import overrides
 from apps.accounts.models import UserProfile
-from apps.billing.models import Subscription
-from apps.catalog.models import Product
+from apps.billing.models import Subscription, UserSubscriptionItem
+from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry, Job
@@ -160,6 +160,58 @@ def test_it_is_canceled_with_a_receipt_and_taken_back(world: World) -> None:
     world.work()
     world.deliver()
     assert len(receipts(world, dana)) == 2  # who cancels once more has another receipt, for the same day
+
+
+RENEWS, OFFERS_CHANGE = "Your subscription renews", "Change plan or storage"
+
+
+@pytest.fixture
+def ivy(catalog: Catalog) -> UserProfile:
+    """A subscriber whose stored forecast says that it renews in 20 days; what she states is carried out by nobody."""
+    due = clock.now() + 20 * DAY
+    renews = {"at": due.isoformat(), "change": "renews", "state": "active", "about": "sub_0"}
+    found = person("ivy", forecast=[renews])
+    subscribe(found, catalog.plan, current_period_end=due)
+    UserSubscriptionItem.objects.update(current_period_end=due)
+    ProductPrice.objects.create(
+        product=catalog.plan, stripe_price_id="price_home", interval="month", unit_amount=1250, currency="eur"
+    )
+    return found
+
+
+def says(profile: UserProfile) -> tuple[bool, bool, bool]:
+    """Whether the pages say that it ends, that it renews, and that the plan can be changed; they agree with each other."""
+    profile.refresh_from_db()
+    home, plan = (text(browser(profile).get(page)) for page in (HOME, "/dashboard/plan/"))
+    assert (OFFERS_CHANGE in home) == ("You've canceled" not in plan)
+    assert ("Ends on" in home) != ("Next charge" in home)
+    return "Ends on" in home, RENEWS in home, OFFERS_CHANGE in home
+
+
+def test_every_page_says_what_was_stated_last_before_anything_is_carried_out(ivy: UserProfile) -> None:
+    ends, goes_on = (True, False, False), (False, True, True)
+    assert says(ivy) == goes_on
+    contracts.state(ivy, "sub_0", Wish.CANCEL)
+    assert says(ivy) == ends
+    assert "Your subscription ends. Your apps close" in text(browser(ivy).get(HOME))
+    Job.objects.filter(kind=contracts.KIND).update(state="dead", finished_at=clock.now())  # staff have to mend it
+    assert says(ivy) == ends
+    end = Subscription.objects.get().current_period_end
+    Job.objects.filter(kind=contracts.KIND).update(state="done")
+    Subscription.objects.update(cancel_at=end)
+    UserProfile.objects.update(pending_since=clock.now())  # carried out, and no sync has seen it
+    assert says(ivy) == ends
+    stale = {"at": (clock.now() + 20 * DAY).isoformat(), "change": "subscription_ends", "state": "canceled"}
+    UserProfile.objects.update(forecast=[stale])
+    Subscription.objects.update(cancel_at=None)  # taken back, and no sync has seen that
+    assert says(ivy) == goes_on
+    assert "Your subscription ends." not in text(browser(ivy).get(HOME))
+
+
+def test_who_withdrew_is_offered_neither_a_change_nor_the_way_back(ivy: UserProfile) -> None:
+    contracts.state(ivy, "sub_0", Wish.WITHDRAW)
+    assert says(ivy) == (True, False, False)
+    assert "Keep my subscription" not in text(browser(ivy).get(HOME))
 
 
 def test_what_is_sent_twice_is_done_once(world: World) -> None:

@@ -330,9 +330,16 @@ def test_who_cannot_change_it_here_reads_why(world: World, settings: Any) -> Non
     assert "A payment is still open." in text(client.get(PAGE))
     assert preview(client)["Location"] == PAGE
     omar = world.subscriber("omar")
+    offer = offer_in(preview(browser(omar)))
     browser(omar).post("/dashboard/plan/cancel/confirm/", {"subscription": f"{omar.stripe_subscription_id}"})
-    world.deliver()
-    assert "You've canceled" in text(browser(omar).get(PAGE))
+    asked = len(world.requests)
+    for _ in ("stated", "carried out"):  # an offer from before is as closed as the page
+        assert "You've canceled" in text(browser(omar).get(PAGE))
+        assert preview(browser(omar))["Location"] == PAGE
+        assert "nothing was done" in said(browser(omar).post(CHANGE, offer))
+        assert len(world.requests) == asked
+        world.deliver()
+        asked = len(world.requests)
 
 
 def test_what_is_no_longer_sold_stays_when_something_else_changes(world: World) -> None:

@@ -1,11 +1,16 @@
 """The wizard's pages: order, persistence, and that the shop decides what may be bought."""
 
+import datetime as dt
+
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts.models import Signup
+from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product, ProductPrice
+from apps.core import clock
+from apps.instances import allocation
 from apps.instances.models import Instance
 from apps.onboarding.basket import Shop
 from tests.storefront.visitor import HOME, PAGES, Visitor
@@ -135,6 +140,21 @@ def test_a_full_plan_offers_the_waitlist_and_cannot_be_chosen(shop: dict[str, Pr
     assert answer.status_code == 400
     assert "is full right now" in answer.content.decode()
     assert visitor.signup.basket == {}
+
+
+def test_what_is_full_is_open_to_whom_a_seat_is_kept_for(shop: dict[str, Product], visitor: Visitor) -> None:
+    """On the first page as on the next ones: it was sold out to others while they paid, or they were invited."""
+    visitor.at_checkout()
+    buyer = UserProfile.objects.create(
+        user=User.objects.create(username="dana"), email="dana@example.com", created_at=clock.now()
+    )
+    Signup.objects.update(profile=buyer)
+    for product in Product.objects.filter(needs_instance=True):
+        allocation.reserve(profile=buyer, product=product, until=clock.now() + dt.timedelta(hours=1))
+    Instance.objects.update(allocated_seats=2)
+    for page in (HOME, PAGES["plan"]):
+        assert "/onboarding/waitlist/?product=personal" not in visitor.get(page).content.decode()
+        assert "/onboarding/waitlist/?product=personal" in Visitor().get(page).content.decode()
 
 
 def test_without_plans_the_site_says_so(db: None, visitor: Visitor) -> None:
