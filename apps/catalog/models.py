@@ -54,8 +54,10 @@ class Product(models.Model):
         help_text="Only with this plan.",
     )
     includes = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="included_in")
-    is_app = models.BooleanField(default=False, help_text="People log in to it: gives has_ and its slug.")
-    needs_instance = models.BooleanField(default=False, help_text="Each person gets a seat on one of its instances.")
+    is_app = models.BooleanField("an app", default=False, help_text="People log in to it: gives has_ and its slug.")
+    needs_instance = models.BooleanField(
+        "needs an instance", default=False, help_text="Each person gets a seat on one of its instances."
+    )
     grants = models.JSONField(default=dict, blank=True, help_text='Numbers that add up, e.g. {"storage_gb": 100}.')
     first_steps = TranslatedLines(
         default=list, blank=True, db_default=models.Value([], models.JSONField()),
@@ -69,7 +71,9 @@ class Product(models.Model):
         max_length=200, blank=True, default="", db_default="", validators=[SYNC_ADDRESS],
         help_text="What a program is told to connect to; {url} is the address of the person's instance, {username} their username.",
     )  # fmt: skip
-    guide_url = models.URLField(blank=True, default="", db_default="", help_text="Where more is said about it.")
+    guide_url = models.URLField(
+        "guide", blank=True, default="", db_default="", help_text="Where more is said about it."
+    )
     # The texts above in German; empty: English is read there too (catalog/translated.py).
     name_de = models.CharField("name in German", max_length=80, blank=True, default="", db_default="")
     summary_de = models.CharField("summary in German", max_length=200, blank=True, default="", db_default="")
@@ -86,7 +90,7 @@ class Product(models.Model):
         help_text="For how many people one of it is, the buyer included: each has its apps and numbers. 0: for the buyer alone.",
     )
     stripe_product_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
-    is_active = models.BooleanField(default=True)
+    is_active = models.BooleanField("offered", default=True)
     # Every attribute it has ever given: one that it no longer gives is still ours to remove.
     names_given = models.JSONField(default=list, blank=True, editable=False)
 
@@ -163,7 +167,7 @@ class ProductPrice(models.Model):
         null=True, help_text="Minor units, e.g. cents. Empty when one has no fixed whole amount."
     )
     currency = models.CharField(max_length=16, default="eur")
-    is_active = models.BooleanField(default=True, help_text="Offered to new customers; others keep it.")
+    is_active = models.BooleanField("offered", default=True, help_text="Offered to new customers; others keep it.")
 
     class Meta:
         constraints: ClassVar[list[Any]] = [

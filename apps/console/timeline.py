@@ -12,6 +12,7 @@ from django.urls import reverse
 from apps.access.models import AccessFreeze, AccessOverride
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent
+from apps.catalog.entitlements import describe_bytes
 from apps.catalog.models import Product, ProductPrice
 from apps.console.columns import when
 from apps.core import audit
@@ -59,6 +60,8 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "user": (User, "staff"),
 }
 LONGEST = 120
+ROWS = {"membership", "note", "hold", "change"}  # whose values are primary keys
+BYTES = {"quota"}
 MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")
 
 
@@ -84,15 +87,18 @@ def subject_of(entry: AuditEntry) -> tuple[str, str]:
 
 
 def differences(entry: AuditEntry) -> list[tuple[str, str, str]]:
-    """(name, before, after) of every value that differs."""
+    """(name, before, after) of every value that differs, as people read it; numbers of our own rows say nothing to them."""
     names = sorted(name for name in entry.before.keys() | entry.after.keys() if not name.endswith(audit.FINGERPRINT))
     pairs = [(name, entry.before.get(name), entry.after.get(name)) for name in names]
-    return [(name.replace("_", " "), _text(old), _text(new)) for name, old, new in pairs if old != new]
+    told = [(name, old, new) for name, old, new in pairs if old != new and not (name in ROWS and isinstance(new, int))]
+    return [(name.replace("_", " "), _text(old, name), _text(new, name)) for name, old, new in told]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, name: str) -> str:
     if value is None or value in ("", [], {}):
         return "–"
+    if name in BYTES and isinstance(value, int):
+        return describe_bytes(value)
     if isinstance(value, dict) and (reason := Reason.from_json(value)):
         return reason_sentence(reason)
     if isinstance(value, bool):

@@ -36,7 +36,7 @@ class Instance(models.Model):
     )
     name = models.CharField(max_length=80)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="instances")
-    url = models.URLField(help_text="Where its users go.")
+    url = models.URLField("address", help_text="Where its users go.")
     location = models.CharField(
         max_length=80, blank=True, default="", db_default="", help_text="Where its data lives, e.g. Falkenstein."
     )
@@ -57,8 +57,10 @@ class Instance(models.Model):
     over_cap_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Since a cap was lowered below its seats."
     )
-    is_active = models.BooleanField(default=True)
-    auto_allocate = models.BooleanField(default=True, help_text="New subscribers may be assigned here.")
+    is_active = models.BooleanField("in use", default=True)
+    auto_allocate = models.BooleanField(
+        "open to new subscribers", default=True, help_text="New subscribers may be assigned here."
+    )
     draining_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Since a seat plan is emptying it: nobody comes in."
     )

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent
+from apps.console.timeline import differences
 from apps.console.timeline_lines import describe
 from apps.console.timeline_sources import KINDS, Wanted, read_lines
 from apps.core import audit, clock
@@ -210,6 +211,13 @@ def test_a_page_asks_five_questions_whatever_the_size(world: World, staff: Staff
 def test_what_cannot_be_meant_is_not_asked(query: str, world: World, staff: Staff) -> None:
     address = reverse("admin:accounts_userprofile_timeline", args=[world.profiles[0].pk])
     assert staff("viewer").get(f"{address}?{query}").status_code == 200
+
+
+def test_a_line_says_sizes_as_people_read_them_and_no_number_of_a_row() -> None:
+    before = {"quota": None, "enabled": False, "membership": None}
+    after = {"quota": 200 * 2**30, "enabled": True, "membership": 4}
+    entry = AuditEntry(subject_kind="profile", action="product_account_changed", before=before, after=after)
+    assert differences(entry) == [("enabled", "no", "yes"), ("quota", "–", "200 GB")]
 
 
 def test_an_email_says_what_became_of_it(world: World, staff: Staff) -> None:
