@@ -15,7 +15,7 @@ bots broadcast bug bugs business ca cache calendar callback canary captcha caree
 certificates changelog chat checkout client cloud cluster cms code collabora com comment community compliance config console
 contact contacts copyright cron customer customers daemon dash dashboard data database db debug default delete demo deploy dev
 devel developer developers devnull directory discount dmca dns docker docs documentation domain domains donate download
-downloads drive dummy edit editor email everybody everyone example exchange facebook faq feed feedback file files finance
+downloads drive dummy edit editor email erased everybody everyone example exchange facebook faq feed feedback file files finance
 firewall forgot forum forums ftp gateway git github gitlab google grafana group groups guest guests health hello help helpdesk
 home host hosting hostmaster hr http https ico id identity image images imap imprint inbox index info infra instance instances
 internal invite invoice invoices ios ip ipv4 ipv6 irc is isatap issue issues it jabber job jobs join keycloak keys ldap legal
@@ -30,7 +30,7 @@ robots root rss sales saml sample scheduler search secret secrets secure securit
 session sessions settings setup share shop signin signup site sitemap smtp social source spam spf ssh ssl sso staff staging
 stage static stats status storage store stripe subscribe subscriber subscription subscriptions sudo superadmin superuser
 support survey svn sync sysadmin sysop system task tasks team telnet terms test tester testing tests token tools tos tracking
-trial trust undefined unknown unsubscribe update updates upgrade upload uploads usenet user username users uucp vault
+trial trust unclaimed undefined unknown unsubscribe update updates upgrade upload uploads usenet user username users uucp vault
 vaultwarden verify version video void vpn waitlist web webdisk webhook webhooks webmail webmaster website whm whois wiki
 worker wpad www xml xmpp you yourself
 """

@@ -165,8 +165,15 @@ def _close_requests(profile: UserProfile, *, actor: str) -> None:
     )
 
 
+def _find_pseudonym(profile: UserProfile) -> str:
+    """No name of anybody: an account that came from Keycloak or an import may be called so."""
+    name = f"erased-{profile.pk}"
+    is_taken = User.objects.filter(username=name).exclude(pk=profile.user_id).exists()
+    return f"{name}-{uuid.uuid4().hex}" if is_taken else name
+
+
 def _make_nameless(profile: UserProfile) -> None:
-    nobody = f"erased-{profile.pk}"
+    nobody = _find_pseudonym(profile)
     sessions.end_sessions(profile.user)
     profile.user.groups.clear()
     User.objects.filter(pk=profile.user_id).update(

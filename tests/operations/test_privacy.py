@@ -20,6 +20,7 @@ from apps.core.models import Job
 from apps.instances.models import Seat
 from apps.notifications.mail import notify
 from apps.notifications.models import Notification
+from apps.onboarding import names
 from apps.onboarding.models import AddressChange
 from apps.operations import privacy
 from apps.operations.models import CustomerImport, ImportRow
@@ -202,11 +203,24 @@ def test_rows_of_imports_that_name_somebody_go_with_them_also_of_those_they_were
         {"keycloak_id": gone.keycloak_id},
         {"email": other.email},
     )
-    for number, names in enumerate(named):
-        ImportRow.objects.create(run=run, number=number, **names)
+    for number, named_row in enumerate(named):
+        ImportRow.objects.create(run=run, number=number, **named_row)
     leave(world, gone)
     privacy.erase(UserProfile.objects.get(pk=gone.pk), **BY)
     assert list(run.rows.values_list("email", flat=True)) == [other.email]
+
+
+def test_somebody_called_like_a_pseudonym_is_in_nobodys_way(world: World) -> None:
+    """We give such a name to nobody; an account that was in Keycloak before, or an import, may have it."""
+    gone, other = world.subscriber("quentin"), world.subscriber("other")
+    User.objects.filter(pk=other.user_id).update(username=f"erased-{gone.pk}")
+    leave(world, gone)
+    privacy.erase(UserProfile.objects.get(pk=gone.pk), **BY)
+    gone, other = (UserProfile.objects.select_related("user").get(pk=one.pk) for one in (gone, other))
+    assert (other.user.username, other.email) == (f"erased-{gone.pk}", "other@example.com")
+    assert gone.user.username.startswith(f"erased-{gone.pk}-")
+    with pytest.raises(BadInput, match="reserved"):
+        names.username(f"erased-{gone.pk}")
 
 
 def test_expired_customers_are_erased_after_a_year_and_nobody_else(world: World) -> None:
