@@ -111,13 +111,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A test may be a long one, or one for the night, on one of the servers alone. What is for the night is long, too."""
+    """A test may be for the night on one of the servers alone. What is for the night or needs the real Keycloak is long, too."""
     fault_results.name_faults(item)
-    for name in ("long", "nightly"):
-        mark = item.get_closest_marker(f"{name}_on")
-        if mark and mark.args[0] == server_of(item.nodeid):
-            item.add_marker(name)
-    if item.get_closest_marker("nightly"):
+    server, group = server_of(item.nodeid), item.get_closest_marker("xdist_group")
+    mark = item.get_closest_marker("nightly_on")
+    if mark and mark.args[0] == server:
+        item.add_marker("nightly")
+    if item.get_closest_marker("nightly") or (group and group.args[0] == "keycloak" and server != "standin"):
         item.add_marker("long")
 
 

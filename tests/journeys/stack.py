@@ -42,7 +42,7 @@ BOTH = pytest.mark.parametrize(
     "stack",
     [
         pytest.param("standin", marks=pytest.mark.xdist_group("stack")),
-        pytest.param("keycloak", marks=[pytest.mark.xdist_group("keycloak"), pytest.mark.long]),
+        pytest.param("keycloak", marks=pytest.mark.xdist_group("keycloak")),
     ],
     indirect=True,
 )
