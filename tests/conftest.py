@@ -1,6 +1,7 @@
 """What all tests share: Hypothesis' profile, a Chromium, and that nothing is skipped unseen under CI."""
 
 import functools
+import gc
 import os
 import time
 from collections.abc import Generator
@@ -125,6 +126,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The groups that take longest begin first, so that no worker is left with one of them at the end."""
     items.sort(key=lambda item: not any(folder in str(item.path) for folder in LONG))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays until the end: each full collection of garbage would look through it in vain."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
