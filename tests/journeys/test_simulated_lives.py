@@ -76,6 +76,7 @@ def describe(found: Simulation) -> list[object]:
     return [(day, one, lives[one.life].lines()) for day, one in found.found]
 
 
+@pytest.mark.long
 def test_three_lives_of_two_months_end_without_a_difference(simulate: Any) -> None:
     found = simulate(lives=3, months=2, seed=7)
     assert describe(found) == []

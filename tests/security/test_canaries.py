@@ -334,6 +334,7 @@ def judge_tables(found: Canaries) -> list[str]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "roles", [["admin"], pytest.param(["viewer", "support", "operator"], marks=pytest.mark.nightly)]
 )
