@@ -15,7 +15,7 @@ from apps.core import audit, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.dependencies import RESTORED
 from apps.core.errors import NeedsOperator
-from apps.core.models import AuditEntry, Job
+from apps.core.models import Job
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
 
@@ -54,7 +54,7 @@ def link_account(profile_id: str) -> None:
 
 
 def _is_noted(profile: UserProfile) -> bool:
-    lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    lines = audit.entries_about(profile.subject)
     return lines.filter(action=AuditAction.ACCOUNT_LINKED).exists()
 
 

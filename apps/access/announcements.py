@@ -15,9 +15,8 @@ from apps.access.upcoming import Change, Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing import covered_events, refused_debits, subscriptions
 from apps.billing.models import Subscription
-from apps.core import clock, jobs, restores
+from apps.core import audit, clock, jobs, restores
 from apps.core.audit_actions import AuditAction
-from apps.core.models import AuditEntry
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
 from apps.notifications.models import Notification
@@ -82,12 +81,11 @@ def _email_about(one: Upcoming, state: AccessState) -> str:
 
 def _tell_of_cancellation(profile: UserProfile, one: Upcoming) -> None:
     """One email for each date at which a subscription is to end, and another after it was taken back: it is the receipt."""
-    taken_back = AuditEntry.objects.filter(
-        subject_kind="profile",
-        subject_id=str(profile.pk),
-        action=AuditAction.CANCELLATION_UNDONE,
-        after__at_stripe=one.about,
-    ).count()
+    taken_back = (
+        audit.entries_about(profile.subject)
+        .filter(action=AuditAction.CANCELLATION_UNDONE, after__at_stripe=one.about)
+        .count()
+    )
     key = dated(profile, one.at) + (f":{taken_back}" if taken_back else "")
     if profile.imported_at and not taken_back and _left_before_import(profile, one):
         return
@@ -101,7 +99,7 @@ def _is_confirmed(profile: UserProfile, one: Upcoming) -> bool:
     """Whether this very end was confirmed when its customer stated it (onboarding/contracts.py), and not taken back since."""
     stated = Q(action=AuditAction.CONTRACT_CANCELED, after__contains={"subscription": one.about})
     undone = Q(action=AuditAction.CANCELLATION_UNDONE, after__contains={"at_stripe": one.about})
-    lines = AuditEntry.objects.filter(stated | undone, subject_kind="profile", subject_id=str(profile.pk))
+    lines = audit.entries_about(profile.subject).filter(stated | undone)
     newest = lines.order_by("-id").first()
     return newest is not None and newest.after.get("ends_on") == one.at.date().isoformat()
 
@@ -113,9 +111,7 @@ def ending(subscription_id: str, at: dt.datetime) -> str:
 
 def _left_before_import(profile: UserProfile, one: Upcoming) -> bool:
     """Whether this end was known when the person was imported: who canceled elsewhere has been told there."""
-    known = AuditEntry.objects.filter(
-        subject_kind="profile",
-        subject_id=str(profile.pk),
+    known = audit.entries_about(profile.subject).filter(
         action=AuditAction.SUBSCRIBER_IMPORTED,
         after__ends__contains=[ending(one.about, one.at)],
     )

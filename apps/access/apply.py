@@ -17,7 +17,6 @@ from apps.core import attention, audit, clock, jobs
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
-from apps.core.models import AuditEntry
 from apps.identity import account_details, user_profile
 from apps.identity.keycloak import client
 from apps.identity.passwords import request_password_email
@@ -174,7 +173,7 @@ def _can_log_in(profile: UserProfile) -> bool:
     """
     if profile.user.last_login is not None:
         return True
-    lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    lines = audit.entries_about(profile.subject)
     told = lines.filter(action=AuditAction.PASSWORD_EMAIL_SENT)
     return told.exists() or existing_accounts.had_own_account(profile)
 

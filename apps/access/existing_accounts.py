@@ -9,9 +9,9 @@ from enum import StrEnum
 from allauth.socialaccount.models import SocialAccount
 
 from apps.accounts.models import UserProfile
+from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator
-from apps.core.models import AuditEntry
 from apps.identity import reach
 from apps.identity.account_lists import MARK
 from apps.identity.keycloak import client
@@ -63,7 +63,7 @@ def refuse_obstructed(account: KeycloakUser, profile: UserProfile | None) -> Non
 def had_own_account(profile: UserProfile) -> bool:
     """Whether they have had their account, and its password, before it was a subscriber's; one query."""
     made, linked = AuditAction.ACCOUNT_CREATED, AuditAction.ACCOUNT_LINKED
-    lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk), action__in=[made, linked])
+    lines = audit.entries_about(profile.subject).filter(action__in=[made, linked])
     done = set(lines.values_list("action", flat=True))
     had_one = bool(profile.imported_at or profile.proven_keycloak_id or linked in done)
     return had_one and made not in done

@@ -18,7 +18,6 @@ from apps.billing.models import UserSubscriptionItem
 from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import RetryLater
-from apps.core.models import AuditEntry
 from apps.core.states import AccessState
 from apps.instances.models import Seat
 
@@ -111,9 +110,7 @@ def applied_state(profile: UserProfile) -> AccessState:
     stored = AccessState(profile.access_state)
     if profile.pending_since is None or profile.synced_at is None:
         return stored
-    changes = AuditEntry.objects.filter(
-        subject_kind="profile", subject_id=str(profile.pk), action=AuditAction.ACCESS_CHANGED, at__gt=profile.synced_at
-    )
+    changes = audit.entries_about(profile.subject).filter(action=AuditAction.ACCESS_CHANGED, at__gt=profile.synced_at)
     first = changes.order_by("pk").first()
     return AccessState(first.before["state"]) if first else stored
 

@@ -19,7 +19,6 @@ from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, DependencyDown, RetryLater, WorkError
 from apps.core.locks import LockClass, hold_if_free
-from apps.core.models import AuditEntry
 
 AT_WORK = (
     "Somebody else is changing this customer's payments at this moment. Wait a minute, and look at the page again."
@@ -173,10 +172,7 @@ def _find_fresh_key(asked: ChangeRequest, action: AuditAction, target: str) -> s
     A declined payment is such an answer: the same key would be declined with another card as well; so is a failure of Stripe's
     that it has repeated, while the check says that nothing was done. What nobody has answered keeps its key. docs.stripe.com/api/idempotent_requests
     """
-    kind, identity = asked.profile.subject
-    failed = AuditEntry.objects.filter(
-        subject_kind=kind, subject_id=str(identity), action=AuditAction.PAYMENT_CHANGE_FAILED
-    )
+    failed = audit.entries_about(asked.profile.subject).filter(action=AuditAction.PAYMENT_CHANGE_FAILED)
     spent = failed.filter(after__contains={KEY: asked.key, "at_stripe": target, "change": action.label}).count()
     key = f"{asked.idempotency_key}:{action}:{target}"
     return f"{key}:{spent + 1}" if spent else key

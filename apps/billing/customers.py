@@ -18,7 +18,6 @@ from apps.billing.stripe_client import MissingAtStripe, SpentIdempotencyKey, cal
 from apps.core import audit, clock, jobs, languages
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import RetryLater
-from apps.core.models import AuditEntry
 from apps.core.states import SubscriptionStatus, values_where
 
 UPDATE = "update_customer"
@@ -79,11 +78,7 @@ def fingerprints(profile: UserProfile) -> dict[str, str]:
 
 def _earlier_fingerprints(profile: UserProfile) -> set[str]:
     """Of every name and address that the person had here before a correction, by the audit trail."""
-    corrections = AuditEntry.objects.filter(
-        subject_kind=profile.subject[0],
-        subject_id=str(profile.pk),
-        action__in=CORRECTIONS,
-    )
+    corrections = audit.entries_about(profile.subject).filter(action__in=CORRECTIONS)
     names = fingerprints(profile).keys()
     return {before[name] for before in corrections.values_list("before", flat=True) for name in names & before.keys()}
 

@@ -16,6 +16,7 @@ from apps.accounts.models import Signup, UserProfile
 from apps.billing import mirror
 from apps.billing.models import InboundEvent
 from apps.console.job_people import SUBSCRIBER_KINDS
+from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.masking import mask_row, narrow_lookup
 from apps.core.models import AuditEntry, Job
@@ -181,7 +182,7 @@ def _sources(profile: UserProfile, kind: TimelineKind, wanted: Wanted) -> Iterat
 
 def _entries(profile: UserProfile) -> Iterator[QuerySet[AuditEntry]]:
     """What the audit trail has about the person, and about what is theirs."""
-    yield AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    yield audit.entries_about(profile.subject)
     things: dict[str, QuerySet[Any]] = {
         "job": _jobs(profile)[0], "event": _events(profile)[0], "notification": _emails(profile)[0], "waitlist": _waitlist(profile)[0],
     }  # fmt: skip

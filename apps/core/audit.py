@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 
 from apps.core import clock, origins
@@ -84,9 +85,7 @@ def record_hourly(
     """`record`, unless the same actor has a line of the last hour that says the same: for what may happen at each click."""
     kind, identity = subject[0], str(subject[1])[:64]
     reason, after = _without_addresses(reason), _without_addresses(after or {})
-    same = AuditEntry.objects.filter(
-        subject_kind=kind, subject_id=identity, actor=actor[:150], action=action, reason=reason
-    )
+    same = entries_about((kind, identity)).filter(actor=actor[:150], action=action, reason=reason)
     if not same.filter(at__gt=clock.now() - dt.timedelta(hours=1), after=after).exists():
         record(subject=(kind, identity), action=action, actor=actor, reason=reason, after=after)
 
@@ -129,6 +128,12 @@ def _append(kind: str, ids: Collection[str | int], said: tuple[str, str, str, di
     }
     with connection.cursor() as cursor:
         cursor.execute(APPEND, values)
+
+
+def entries_about(subject: tuple[str, str | int]) -> QuerySet[AuditEntry]:
+    """What was recorded about `subject` = (kind, id)."""
+    kind, identity = subject
+    return AuditEntry.objects.filter(subject_kind=kind, subject_id=str(identity))
 
 
 def fingerprint(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from apps.core.audit import digest
+from apps.core.audit import digest, entries_about
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry
 
@@ -66,9 +66,7 @@ class ChainCheck:
             return {}
         chain = entry.subject_kind, entry.subject_id
         if chain not in self._removals:
-            said = AuditEntry.objects.filter(
-                subject_kind=chain[0], subject_id=chain[1], action=AuditAction.NAMES_REMOVED
-            )
+            said = entries_about(chain).filter(action=AuditAction.NAMES_REMOVED)
             self._removals = {chain: _join(one.after["entries"] for one in said if digest(one) == one.hash)}
         return self._removals[chain]
 
@@ -88,11 +86,6 @@ def check_chains(entries: QuerySet[AuditEntry] | None = None) -> ChainCheck:
         found.add(entry, last)
         last = entry.hash
     return found
-
-
-def chain_of(kind: str, identity: str | int) -> QuerySet[AuditEntry]:
-    """The entries about one subject."""
-    return AuditEntry.objects.filter(subject_kind=kind, subject_id=str(identity))
 
 
 def _by_chain(entries: QuerySet[AuditEntry]) -> Iterator[Any]:

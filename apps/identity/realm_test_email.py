@@ -14,7 +14,6 @@ from django.db import transaction
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, WorkError
-from apps.core.models import AuditEntry
 from apps.identity import api_errors
 from apps.identity.admin_client import admin_client
 from apps.identity.reach import OutOfReach, within_reach
@@ -41,7 +40,7 @@ class EmailOutcome:
 
 def last_test_email() -> EmailOutcome | None:
     """What became of the last test email; None when none was sent lately."""
-    entries = AuditEntry.objects.filter(subject_kind="realm", subject_id=settings.KEYCLOAK_REALM)
+    entries = audit.entries_about(("realm", settings.KEYCLOAK_REALM))
     entries = entries.filter(action__in=(SENT, FAILED, NO_RECIPIENT), at__gte=clock.now() - VALID_FOR)
     last = entries.order_by("-id").first()
     if last is None:

@@ -148,9 +148,8 @@ def _read_unfinished(profile: UserProfile, entries: Mapping[str, list[AuditEntry
 
 def _read_entries(profile: UserProfile) -> defaultdict[str, list[AuditEntry]]:
     """By subscription what was stated about it, and taken back, the newest first."""
-    kind, identity = profile.subject
     wanted = [*ACTIONS.values(), AuditAction.CANCELLATION_UNDONE]
-    rows = AuditEntry.objects.filter(subject_kind=kind, subject_id=str(identity), action__in=wanted).order_by("-id")
+    rows = audit.entries_about(profile.subject).filter(action__in=wanted).order_by("-id")
     found = defaultdict[str, list[AuditEntry]](list)
     for one in rows:
         found[one.after.get("subscription") or one.after.get("at_stripe", "")].append(one)

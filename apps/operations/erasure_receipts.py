@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from apps.accounts.erasers import is_erased
 from apps.accounts.models import UserProfile
 from apps.billing.forgetting import FORGET
+from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry, Job
 from apps.core.states import Tone
@@ -81,7 +82,7 @@ def _read_system(system: System, identifier: str | None, receipt: AuditEntry) ->
     title, kind, subject, action = system
     if not identifier:
         return SystemErasure(title, "There was nothing.", Tone.GOOD, receipt.at)
-    lines = AuditEntry.objects.filter(subject_kind=subject, subject_id=identifier, action=action)
+    lines = audit.entries_about((subject, identifier)).filter(action=action)
     if line := lines.order_by("id").first():
         kept = line.after.get("invoices") == "kept"
         return SystemErasure(title, "Invoices stay, as tax law wants." if kept else "Deleted.", Tone.GOOD, line.at)

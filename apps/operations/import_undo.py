@@ -12,7 +12,7 @@ from apps.access import account_link, reconcile
 from apps.access.observe import owned_attributes
 from apps.accounts.models import Membership, UserProfile
 from apps.billing import adopting, mirror
-from apps.core import jobs
+from apps.core import audit, jobs
 from apps.core.audit_actions import QUIET, AuditAction
 from apps.core.dependencies import RESTORED
 from apps.core.models import AuditEntry, Job
@@ -94,7 +94,7 @@ def refuse_undo(row: ImportRow, profile: UserProfile) -> str:
 
 def _lines(profile: UserProfile) -> QuerySet[AuditEntry]:
     """Their timeline."""
-    return AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    return audit.entries_about(profile.subject)
 
 
 def _shares(profile: UserProfile) -> bool:

@@ -50,7 +50,7 @@ def export(profile: UserProfile) -> dict[str, list[dict[str, Any]]]:
     found: list[models.QuerySet[Any]] = [
         User.objects.filter(pk=profile.user_id),
         UserProfile.objects.filter(pk=profile.pk),
-        AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)),
+        audit.entries_about(profile.subject),
         AttentionItem.objects.filter(profile_ids__contains=[profile.pk]),
         Job.objects.filter(lane=f"profile:{profile.pk}"),
         *_rows_that_point_to(profile),
@@ -92,7 +92,7 @@ def _rows_that_point_to(profile: UserProfile) -> list[models.QuerySet[Any]]:
 
 def find_receipt(profile: UserProfile) -> AuditEntry | None:
     """The line that says that the person was erased; None before that."""
-    mine = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    mine = audit.entries_about(profile.subject)
     return mine.filter(action=AuditAction.PERSON_ERASED).first()
 
 

@@ -27,7 +27,8 @@ from apps.console.columns import badge, describe_actor, link_column, person_colu
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import DropdownOf, RowsOfOne
 from apps.console.navigation import list_url
-from apps.core.models import AuditEntry, Job
+from apps.core import audit
+from apps.core.models import Job
 from apps.core.states import AccessState
 from apps.operations import import_reading, imports
 from apps.operations.import_file import EXAMPLE
@@ -159,7 +160,7 @@ class CustomerImportAdmin(ConsoleAdmin):
 
     @override
     def page_context(self, request: HttpRequest, row: CustomerImport) -> dict[str, Any]:
-        entries = AuditEntry.objects.filter(subject_kind="customerimport", subject_id=str(row.pk)).order_by("-id")
+        entries = audit.entries_about(("customerimport", row.pk)).order_by("-id")
         return self._progress(request, row) | {"entries": entries[:20]}
 
     # --- what staff do ---------------------------------------------------------------------------------------------

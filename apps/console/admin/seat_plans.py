@@ -16,8 +16,8 @@ from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import RowsOfOne
 from apps.console.navigation import list_url
 from apps.console.saved_views import COUNT_LIMIT
+from apps.core import audit
 from apps.core.counting import CountUpTo
-from apps.core.models import AuditEntry
 from apps.core.states import Tone
 from apps.operations import seat_plans
 from apps.operations.models import SeatMove, SeatPlan
@@ -109,7 +109,7 @@ class SeatPlanAdmin(ConsoleAdmin):
     @override
     def page_context(self, _request: HttpRequest, row: SeatPlan) -> dict[str, Any]:
         counts = seat_plans.count_moves(row)
-        entries = AuditEntry.objects.filter(subject_kind="seatplan", subject_id=str(row.pk)).order_by("-id")
+        entries = audit.entries_about(("seatplan", row.pk)).order_by("-id")
         moves = row.moves.select_related("profile__user", "source", "target")
         first = moves.filter(state__in=FIRST).order_by("pk")[:SHOWN]
         return {

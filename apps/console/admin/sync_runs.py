@@ -20,8 +20,8 @@ from apps.console.asking import ask, describe_limit, name_rows, needs_second
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.core import audit
 from apps.core.errors import BadInput
-from apps.core.models import AuditEntry
 from apps.core.states import Tone
 from apps.operations import safeguard, sync_runs
 from apps.operations.models import ApprovalRequest, SyncResult, SyncRun
@@ -158,7 +158,7 @@ class SyncRunAdmin(ConsoleAdmin):
 
     @override
     def page_context(self, request: HttpRequest, row: SyncRun) -> dict[str, Any]:
-        entries = AuditEntry.objects.filter(subject_kind="syncrun", subject_id=str(row.pk)).order_by("-id")
+        entries = audit.entries_about(("syncrun", row.pk)).order_by("-id")
         return self._progress(request, row) | {"entries": entries[:20]}
 
     @dialog_action(

@@ -17,7 +17,8 @@ from apps.console.base import BoundedPaginator, ConsoleAdmin
 from apps.console.columns import badge, describe_actor, state_column, time_column
 from apps.console.dialogs import ReasonDialog, TypedCountField, dialog, dialog_action
 from apps.console.terms_words import describe_terms_change, scope_of
-from apps.core.models import AuditEntry, Job
+from apps.core import audit
+from apps.core.models import Job
 from apps.core.states import AccessState
 from apps.operations import terms_preview
 from apps.operations.models import TermsPreview, TermsPreviewPerson
@@ -171,7 +172,7 @@ class TermsPreviewAdmin(ExportPreview, ConsoleAdmin):
 
     @override
     def page_context(self, request: HttpRequest, row: TermsPreview) -> dict[str, Any]:
-        entries = AuditEntry.objects.filter(subject_kind="termspreview", subject_id=str(row.pk)).order_by("-id")
+        entries = audit.entries_about(("termspreview", row.pk)).order_by("-id")
         return self._progress(request, row) | {"entries": entries[:20]}
 
     @override

@@ -26,7 +26,7 @@ from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.dependencies import RESTORED
 from apps.core.errors import RetryLater
-from apps.core.models import AuditEntry, Job
+from apps.core.models import Job
 from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning.connections import connect, dependency_of, label_of
 from apps.instances.provisioning.contract import (
@@ -263,7 +263,7 @@ def accounts_of(profile: UserProfile) -> Any:
 
 def is_changed(profile: UserProfile) -> bool:
     """Whether one of them was made or changed by us, or is about to be."""
-    lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    lines = audit.entries_about(profile.subject)
     changed = lines.filter(action=AuditAction.PRODUCT_ACCOUNT_CHANGED)
     return accounts_of(profile).filter(synced_at=None).exists() or changed.exists()
 

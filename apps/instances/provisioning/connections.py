@@ -16,7 +16,6 @@ from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.locks import LockClass, lock_until_commit
-from apps.core.models import AuditEntry
 from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning.contract import ProductHost, Provisioner, Receiver
 from apps.instances.provisioning.immich import Immich
@@ -167,7 +166,7 @@ def _is_same_server(before: Provisioning, after: Provisioning) -> bool:
 
 def _read_last(instance: Instance) -> Provisioning | None:
     """What it was before it was told to take no orders any more."""
-    lines = AuditEntry.objects.filter(subject_kind="instance", subject_id=str(instance.pk))
+    lines = audit.entries_about(("instance", instance.pk))
     last = lines.filter(action=AuditAction.INSTANCE_PROVISIONING_CHANGED).order_by("-pk").first()
     known = {name: last.before.get(name, "") for name in ("kind", "address", "server_id")} if last else {}
     return Provisioning(instance=instance, **known) if known.get("kind") else None

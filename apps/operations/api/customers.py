@@ -20,6 +20,7 @@ from apps.accounts.models import Membership, UserProfile
 from apps.billing.subscriptions import SubscriptionLine, SubscriptionState, read_subscriptions
 from apps.catalog.entitlements import NOTHING
 from apps.catalog.models import Product
+from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry
 from apps.core.reason_sentences import reason_sentence
@@ -81,9 +82,7 @@ def describe(profile: UserProfile, *, personal: bool) -> Json:
 
 def list_history(profile: UserProfile, *, before: int | None, limit: int) -> tuple[list[Json], int | None]:
     """The changes of access, the newest first, and the number before which there are more. One query."""
-    rows = AuditEntry.objects.filter(
-        subject_kind="profile", subject_id=str(profile.pk), action=AuditAction.ACCESS_CHANGED
-    ).order_by("-pk")
+    rows = audit.entries_about(profile.subject).filter(action=AuditAction.ACCESS_CHANGED).order_by("-pk")
     if before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(rows[: limit + 1])

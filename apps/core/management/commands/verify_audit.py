@@ -6,7 +6,8 @@ from typing import Any, override
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import audit_anchor
-from apps.core.audit_chains import chain_of, check_chains
+from apps.core.audit import entries_about
+from apps.core.audit_chains import check_chains
 
 
 class Command(BaseCommand):
@@ -22,7 +23,7 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         one = options["subscriber"]
-        found = check_chains(None if one is None else chain_of("profile", one))
+        found = check_chains(None if one is None else entries_about(("profile", one)))
         if one is not None and not found.entries:
             raise CommandError(f"There is no entry about subscriber {one}.")
         for break_ in found.breaks:
