@@ -780,9 +780,9 @@ def _all_orders_queued(world: World) -> None:
     assert Job.objects.filter(kind="resend_orders", key=f"{world.instances[0].pk}:0", state="queued").exists()
 
 
-def _order_queued(world: World) -> bool:
+def _order_queued(world: World) -> None:
     account = told(world).account_id
-    return Job.objects.filter(kind="sync_product_account", key=str(account), state="queued").exists()
+    assert Job.objects.filter(kind="sync_product_account", key=str(account), state="queued").exists()
 
 
 def _sent_again(world: World) -> None:
