@@ -203,6 +203,7 @@ def test_mutant_with_the_locks_of_django_q2_killed_idle_workers_stall_for_ever(s
         wait_for(all_done, seconds=6, what="the job done")
 
 
+@pytest.mark.long
 def test_a_stopped_cluster_is_restarted_while_that_of_another_host_beats(stack, start):
     """ecosystem B6: both had one heartbeat, so the watchdog of the first heard the second."""
     start()
@@ -228,6 +229,7 @@ def test_a_killed_worker_is_noticed_within_two_seconds(stack):
     assert job.attempts == 1
 
 
+@pytest.mark.long
 @pytest.mark.fault("F50")
 def test_a_killed_cluster_leaves_no_orphan_and_work_goes_on(stack):
     """F50."""
@@ -261,6 +263,7 @@ def test_told_to_stop_it_finishes_the_running_job_and_leaves_nothing_running(sta
     assert not [process for process in family if alive(process)]
 
 
+@pytest.mark.long
 def test_the_cluster_is_forked_and_shares_the_memory_of_its_watchdog(stack):
     """The watchdog was a second copy of everything, and each process of the cluster copied what it had inherited."""
     watchdog, *others = stack.members()
@@ -309,6 +312,7 @@ def test_mutant_rings_that_name_their_job_run_it_twice_at_once(full_queue, start
     wait_for(overlaps, seconds=60, what="a job that runs twice at once")
 
 
+@pytest.mark.long
 @pytest.mark.fault("F60")
 def test_hundreds_of_jobs_through_two_stacks_at_once_have_each_effect_once(stack, start):
     """F60, as in a deployment where the old and the new release overlap."""
