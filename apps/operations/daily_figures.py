@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Min, QuerySet
 
 from apps.core import clock, jobs, retention
 from apps.core.models import Job
@@ -67,9 +67,20 @@ def record(_key: str = "") -> None:
     today = clock.now().date()
     first = today - dt.timedelta(days=DAYS - 1)
     known = DailyFigure.objects.filter(day__lte=today).aggregate(last=Max("day"))["last"]
+    _fill(max(first, known or first), today)
+
+
+def fill_in(first: dt.date) -> None:
+    """The days from `first` to the first one that was recorded: what the facts still say of them, which may be less than there was."""
+    known = DailyFigure.objects.aggregate(first=Min("day"))["first"]
+    last = known - dt.timedelta(days=1) if known else clock.now().date()
+    _fill(first, last)
+
+
+def _fill(first: dt.date, last: dt.date) -> None:
     earned = [*values_where(SubscriptionStatus, lambda one: one.earns), SubscriptionStatus.CANCELED.value]
     with connection.cursor() as cursor:
-        cursor.execute(RECORD, {"first": max(first, known or first), "last": today, "paid": earned})
+        cursor.execute(RECORD, {"first": first, "last": last, "paid": earned})
 
 
 type Series = dict[dt.date, int]

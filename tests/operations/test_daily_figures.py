@@ -13,6 +13,7 @@ from apps.core import clock
 from apps.instances.models import Instance, Seat
 from apps.operations import daily_figures
 from apps.operations.models import DailyFigure
+from apps.sandbox.populate import house
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +52,18 @@ def test_past_days_are_filled_in_from_what_the_facts_say() -> None:
     assert [figure("new", ago=days) for days in (60, 15, 14)] == [1, 1, 0]
     assert [figure("lost", ago=days) for days in (25, 20)] == [0, 1]
     assert figure("subscribers", ago=90) is None
+
+
+def test_the_populated_demo_has_thirteen_months_before_which_nothing_is_changed() -> None:
+    subscription("old", "active", made=390)
+    subscription("gone", "canceled", made=200, ended=120)
+    daily_figures.record()
+    kept = list(DailyFigure.objects.order_by("pk").values())
+    for _ in range(2):
+        house.fill_in_figures(clock.now())
+    assert [figure("subscribers", ago=days) for days in (396, 390, 200, 120, 90, 89)] == [0, 1, 2, 1, 1, 1]
+    assert (figure("new", ago=390), figure("lost", ago=120), figure("subscribers", ago=397)) == (1, 1, None)
+    assert list(DailyFigure.objects.filter(pk__in=[one["id"] for one in kept]).order_by("pk").values()) == kept
 
 
 def test_seats_count_from_the_day_they_were_taken_to_the_day_they_were_released() -> None:

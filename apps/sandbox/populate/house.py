@@ -18,6 +18,7 @@ COUPONS: dict[str, dict[str, Any]] = {
     "sorry": {"name": "Sorry for the outage", "percent_off": 50, "duration": "once"},
 }
 RETRY_DAYS = [3, 5, 7, 14, 21]
+FIGURES = dt.timedelta(days=396)
 PASSWORD = "a long walk in the park"  # noqa: S105  (of who is logged in)
 DEVICES = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -112,6 +113,13 @@ def look_around(world: SimulatedWorld) -> None:
         world.stack.finish_work()
     law_checks.check_now(actor=ADA, reason="After the changes in Keycloak")
     world.stack.finish_work()
+
+
+def fill_in_figures(now: dt.datetime) -> None:
+    """The figures of thirteen months: a night fills in three."""
+    from apps.operations import daily_figures
+
+    daily_figures.fill_in((now - FIGURES).date())
 
 
 def break_keycloak(world: SimulatedWorld) -> None:

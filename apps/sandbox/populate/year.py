@@ -47,6 +47,7 @@ class Year:
             self.world.stack.finish_work(retries=True)
         house.change_by_hand(self.world, [self.residents[name] for name in DRIFTED])
         house.look_around(self.world)
+        house.fill_in_figures(self.now)
 
     def whom_to_look_at(self) -> str:
         """For the person at the terminal."""
