@@ -19,6 +19,7 @@ SECONDS = 900
 
 
 @pytest.mark.long
+@pytest.mark.timeout(SECONDS + 30)
 def test_a_house_goes_live_by_what_the_manual_says() -> None:
     """In a process of its own, as it takes namespaces of its own: `python -m tests.golive`."""
     if os.geteuid():

@@ -19,7 +19,7 @@ HAD: people.Having = {
 }
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.timeout(SECONDS + 30)
 @pytest.mark.xdist_group("outage")
 def test_a_house_with_people_goes_to_this_release_and_back() -> None:
