@@ -5,6 +5,8 @@ Before the code is right, no answer reveals anything; see recovery_session.py fo
 
 from typing import Any
 
+from csp.decorators import csp_update
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -24,14 +26,17 @@ from apps.storefront import recovery_session
 from apps.storefront.json_views import json_view
 from apps.storefront.recovery_session import PROOF
 
+# Without JavaScript the buttons of the account's page are forms that end at one of Stripe's pages.
+PAGES_AT_STRIPE = [f"https://{page}.stripe.com" for page in ("checkout", "invoice", "billing")]
 ENDED = gettext_noop("Your session has ended. Please ask for a new code.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@csp_update({"form-action": [*PAGES_AT_STRIPE, *settings.STRIPE_CSP_HOSTS]})
 def page(request: HttpRequest) -> HttpResponse:
     """Ask for the address and the code, by forms that need no script; afterwards show the account's state and what to do."""
     if request.method == "POST":
-        return _answer_form(request)
+        return _press_button(request) if "account" in request.POST else _answer_form(request)
     profile = recovery_session.recovering_profile(request)
     if profile is None or mailbox_code.LINK in request.GET:
         return _ask_for_code(request)
@@ -40,6 +45,18 @@ def page(request: HttpRequest) -> HttpResponse:
         _check_payment(profile)
     context = {"page": recovery_session.read_page(profile), "profile": profile, "back": back}
     return render(request, "storefront/recovery_account.html", context)
+
+
+def _press_button(request: HttpRequest) -> HttpResponse:
+    """What the account's page asks the JSON APIs for, by a form."""
+    try:
+        if request.POST["account"] == "pay":
+            return redirect(_payment_url(request))
+        if request.POST["account"] == "password":
+            messages.success(request, _ask_for_password(request))
+    except BadInput as refusal:
+        messages.error(request, refusal.message)
+    return redirect("recovery")
 
 
 def _answer_form(request: HttpRequest) -> HttpResponse:
@@ -98,21 +115,30 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 @json_view()
 def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
     """`url`: where to pay: a Checkout for the former products, the open invoice, or Stripe's portal."""
+    return {"url": _payment_url(request)}
+
+
+def _payment_url(request: HttpRequest) -> str:
     profile = _recovering_profile(request)
     if not limits.allow(recovery_checkouts=str(profile.pk)):
         raise BadInput(_("Too many payment attempts. Please try again in an hour."), code="too_many", status=429)
-    return {"url": recovery.payment_url(profile)}
+    return recovery.payment_url(profile)
 
 
 @json_view()
 def password_email(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
     """Ask Keycloak to email its own link to set a password; open accounts only."""
+    return {"sent": True, "message": _ask_for_password(request)}
+
+
+def _ask_for_password(request: HttpRequest) -> str:
+    """What to tell the person. Raises BadInput with what to tell them instead."""
     profile = _recovering_profile(request)
     state = AccessState(profile.access_state)
     if not (state.has_access or state == AccessState.RECOVERING):
         raise BadInput(_("Your account isn't open yet. Please try again in a moment."), code="closed", status=409)
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the recovery page")
-    return {"sent": True, "message": _("We've emailed you a link to set your password.")}
+    return _("We've emailed you a link to set your password.")
 
 
 @require_POST

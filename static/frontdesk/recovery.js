@@ -17,24 +17,26 @@
 
   const pay = byId("pay");
   if (pay) {
-    pay.addEventListener("click", () =>
-      busy(pay, async () => {
+    pay.addEventListener("click", (event) => {
+      event.preventDefault();  // without JavaScript it is a form
+      return busy(pay, async () => {
         clear();
         const answer = await post(urls.pay, {});
         if (answer.error) return showRecoveryError(answer.error);
         return window.location.assign(answer.url);
-      }),
-    );
+      });
+    });
   }
 
   const password = byId("password");
   if (password) {
-    password.addEventListener("click", () =>
-      busy(password, async () => {
+    password.addEventListener("click", (event) => {
+      event.preventDefault();
+      return busy(password, async () => {
         const answer = await post(urls.password, {});
         byId("note").textContent = answer.error ? answer.error.message : answer.message;
-      }),
-    );
+      });
+    });
   }
 
   // While a payment is on its way, and while one is to be made: Stripe's page of an invoice does not lead back here.

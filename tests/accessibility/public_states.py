@@ -188,8 +188,8 @@ def address_refused(house: House) -> Shown:
     return Shown(WAITLIST, house.visitor().client, {"email": "nope", "product": "personal"})
 
 
-def entry(purpose: str, *, expired: bool = False, **fields: Any) -> State:
-    """The page of a link from an email of the waitlist."""
+def entry(purpose: str, *, gone: bool = False, **fields: Any) -> State:
+    """The page of a link from an email of the waitlist. `gone`: its entry was removed since."""
 
     def shown(house: House) -> Shown:
         waitlist.join(email=LONG_ADDRESS, slug="personal", client="192.0.2.1")
@@ -200,7 +200,9 @@ def entry(purpose: str, *, expired: bool = False, **fields: Any) -> State:
         }
         WaitlistEntry.objects.filter(pk=row.pk).update(**fields | moments)
         link = waitlist.entry_link(row.pk, purpose).removeprefix(settings.BASE_URL)
-        return Shown(link + "x/" if expired else link)
+        if gone:
+            row.delete()
+        return Shown(link)
 
     return shown
 
@@ -270,6 +272,8 @@ STATES: dict[str, State] = {
     "waitlist": opened(WAITLIST_PAGE),
     "waitlist, forged link": opened("/onboarding/waitlist/confirm/x/"),
     "invitation, forged link": opened("/onboarding/join/x/"),
+    "error 400": failing("/misunderstood"),
+    "error 413": failing("/too-large"),
     "error 403": failing("/forbidden"),
     "error 403, form too old": failing(HOME, {"first_name": "A"}, strict=True),
     "error 404": failing("/nothing-here/"),
@@ -291,6 +295,10 @@ STATES: dict[str, State] = {
     "waitlist entry left": entry(waitlist.LEAVE, state="left"),
     "waitlist invitation": entry(waitlist.INVITATION, state="invited", confirmed_at=-2, invited_at=-1, invited_until=2),
     "waitlist invitation over": entry(waitlist.INVITATION, state="invited", confirmed_at=-9, invited_at=-8, invited_until=-1),
+    "waitlist entry, link to confirm expired": entry(waitlist.CONFIRM, created_at=1),
+    "waitlist entry, link to leave expired": entry(waitlist.LEAVE, gone=True),
+    "waitlist invitation of an earlier round": entry(waitlist.INVITATION, state="invited", confirmed_at=-2, invited_at=1, invited_until=2),
+    "waitlist invitation withdrawn": entry(waitlist.INVITATION, confirmed_at=-2),
     "waitlist invitation used": entry(waitlist.INVITATION, state="served", confirmed_at=-2),
     **{
         one.__name__.replace("_", " "): one

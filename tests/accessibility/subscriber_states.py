@@ -8,6 +8,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.db.models import F
 
+from apps.access import overrides
 from apps.accounts.models import Membership, UserProfile
 from apps.billing.models import Subscription
 from apps.core import clock
@@ -188,6 +189,10 @@ def ended(days: int) -> Callable[[House], object]:
     return prepare
 
 
+def hold(house: House) -> None:
+    overrides.hold(profile=house.payer, actor="staff:ada", reason="abuse of the service", until=clock.now() + DAY)
+
+
 def mailbox(address: str, typed: str = "", *, code: bool = False) -> State:
     """The proof of a mailbox: asked for the code, or what was typed is refused."""
 
@@ -274,6 +279,7 @@ STATES: dict[str, State] = {
     "recovery of an open account": way_back(),
     "recovery, subscribe again": way_back(ended(3)),
     "recovery, expired": way_back(ended(60)),
+    "recovery, on hold": way_back(hold),
     "recovery, paused": way_back(subscription_is(status="paused")),
     "contract": lambda _house: Shown(CANCEL, is_public=True),
     "contract, address refused": mailbox(CANCEL, "nobody"),

@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from allauth.core.internal.ratelimit import respond_429
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import OperationalError
 from django.http import HttpRequest
 from django.urls import path
@@ -18,6 +18,14 @@ def forbidden(_request: HttpRequest) -> NoReturn:
     raise PermissionDenied("not shown")
 
 
+def misunderstood(_request: HttpRequest) -> NoReturn:
+    raise SuspiciousOperation("not shown")
+
+
+def too_large(_request: HttpRequest) -> NoReturn:
+    raise RequestDataTooBig("not shown")
+
+
 def broken(_request: HttpRequest) -> NoReturn:
     raise LookupError("not shown")
 
@@ -28,6 +36,8 @@ def away(_request: HttpRequest) -> NoReturn:
 
 urlpatterns = [
     path("forbidden", forbidden),
+    path("misunderstood", misunderstood),
+    path("too-large", too_large),
     path("limited", respond_429),
     path("broken", broken),
     path("away", away),
