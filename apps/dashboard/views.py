@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.access import memberships
 from apps.accounts.models import UserProfile
 from apps.billing.portal import CARD, open_portal
+from apps.billing.stripe_pages import allow_forms_to
 from apps.core import audit, limits, restores
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
@@ -28,8 +29,7 @@ from apps.login import error_pages
 from apps.login.sessions import profile_of
 from apps.onboarding import contract_ends
 
-# The browser checks form-action along a form's redirects, and this one ends at Stripe's portal.
-PORTAL_HOSTS = ["https://billing.stripe.com", *settings.STRIPE_CSP_HOSTS]
+PORTAL_HOSTS = allow_forms_to("billing")
 PORTAL_FLOWS = frozenset({"", CARD})
 
 

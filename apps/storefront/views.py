@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts.models import Signup
+from apps.billing.stripe_pages import allow_forms_to
 from apps.core import languages
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
@@ -27,8 +28,7 @@ from apps.storefront.plan_comparison import compare_plans
 
 READ_AND_WRITE = require_http_methods(["GET", "HEAD", "POST"])
 STRIPE_CSP = dict.fromkeys(("script-src", "frame-src", "connect-src"), settings.STRIPE_CSP_HOSTS)
-# The browser checks form-action along a form's redirects, and without JavaScript this one ends at Stripe's page.
-STRIPE_CSP["form-action"] = ["https://checkout.stripe.com", *settings.STRIPE_CSP_HOSTS]
+STRIPE_CSP["form-action"] = allow_forms_to("checkout")  # without JavaScript
 
 
 @READ_AND_WRITE

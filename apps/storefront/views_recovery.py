@@ -6,7 +6,6 @@ Before the code is right, no answer reveals anything; see recovery_session.py fo
 from typing import Any
 
 from csp.decorators import csp_update
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -15,6 +14,7 @@ from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.models import Signup, UserProfile
+from apps.billing.stripe_pages import allow_forms_to
 from apps.core import addresses, audit, limits
 from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
@@ -26,13 +26,11 @@ from apps.storefront import recovery_session
 from apps.storefront.json_views import json_view
 from apps.storefront.recovery_session import PROOF
 
-# Without JavaScript the buttons of the account's page are forms that end at one of Stripe's pages.
-PAGES_AT_STRIPE = [f"https://{page}.stripe.com" for page in ("checkout", "invoice", "billing")]
 ENDED = gettext_noop("Your session has ended. Please ask for a new code.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@csp_update({"form-action": [*PAGES_AT_STRIPE, *settings.STRIPE_CSP_HOSTS]})
+@csp_update({"form-action": allow_forms_to("checkout", "invoice", "billing")})
 def page(request: HttpRequest) -> HttpResponse:
     """Ask for the address and the code, by forms that need no script; afterwards show the account's state and what to do."""
     if request.method == "POST":

@@ -264,7 +264,7 @@ def test_an_account_that_our_own_one_may_not_see_is_not_lost(house: World) -> No
     house.fault("nextcloud", "no_rights")
     house.pass_time(seconds=6 * 3600 + 1)
     house.sweep()
-    assert "no administrator any more" in Dependency.objects.get().reason
+    assert "no longer treats our account" in Dependency.objects.get().reason
     assert not AttentionItem.objects.filter(cause="product_account_lost").exists()
     house.fault("nextcloud", "ok")
     assert told(there(house, dana)) == (True, 100, GROUPS)
