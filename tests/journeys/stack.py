@@ -228,6 +228,12 @@ def visits(new_context: Callable[..., BrowserContext], complaints: Complaints) -
     assert not complaints.found, "\n".join(complaints.found)
 
 
+def reload(page: Page) -> None:
+    """As a person does, who sees the page before: Chromium refuses it while a document is still taking another's place."""
+    page.wait_for_load_state("load")
+    page.reload()
+
+
 class Album:
     """The pages of a journey, each no wider than its window; with `--screenshot on` their pictures, numbered, below
     pytest-playwright's output folder, for somebody to look at."""

@@ -18,7 +18,7 @@ from tests.journeys.site import (
     to_account,
     visit,
 )
-from tests.journeys.stack import Album, Visit
+from tests.journeys.stack import Album, Visit, reload
 from tests.sandbox.stripe_fixture import ASKS, DECLINED
 
 __all__ = ["site", "visit"]
@@ -125,7 +125,7 @@ def test_a_bank_debit_opens_the_apps_when_the_bank_has_paid(site: Site, visit: V
     assert UserProfile.objects.get(user__username="dana").access_state == "none"
     world.pass_time(days=5)
     world.deliver()
-    page.reload()
+    reload(page)
     dana = becomes_ready(page, site)
     album.take(page, "ready")
     assert charges(site, dana) == [900]

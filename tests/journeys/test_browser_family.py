@@ -8,7 +8,7 @@ from apps.catalog.models import Product
 from apps.sandbox.run.servers import free_port
 from tests.journeys.keycloak_pages import LoginPage
 from tests.journeys.site import PASSWORD, Site, heading, site, visit
-from tests.journeys.stack import Album, Visit
+from tests.journeys.stack import Album, Visit, reload
 
 __all__ = ["site", "visit"]
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -52,7 +52,7 @@ def test_a_member_joins_uses_the_app_and_is_taken_out(site: Site, visit: Visit, 
         assert (state.access, state.account, state.attributes["storage_gb"]) == ("active", True, "500")
         assert state.seats == (("nextcloud", "assigned"), ("vaultwarden", "assigned"))
 
-        payer.reload()
+        reload(payer)
         album.take(payer, "people-joined")
         payer.get_by_text("Remove Mia", exact=True).click()
         album.take(payer, "people-remove")
@@ -63,7 +63,7 @@ def test_a_member_joins_uses_the_app_and_is_taken_out(site: Site, visit: Visit, 
         assert (state.access, state.account) == ("canceled", False)
         assert state.seats == (("nextcloud", "retained"), ("vaultwarden", "retained"))
         assert app.sessions == {}  # the app has been told
-        member.reload()
+        reload(member)
         expect(LoginPage(member).title).to_be_visible()
         LoginPage(member).sign_in("mia", PASSWORD)
         expect(member.get_by_text("Your account is paused or closed.")).to_be_visible()

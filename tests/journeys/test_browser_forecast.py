@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import PASSWORD, Walk
 from tests.journeys.keycloak_pages import LoginPage
-from tests.journeys.stack import Album, Stack, Visit
+from tests.journeys.stack import Album, Stack, Visit, reload
 from tests.journeys.test_browser_console import log_in
 from tests.journeys.test_browser_recovery import KEY
 
@@ -46,7 +46,7 @@ def period_end(subscription: dict[str, Any]) -> int:
 def read_again(page: Page, true: Callable[[], bool]) -> None:
     """Load the page until it says so: the event is on its way."""
     for _ in range(120):
-        page.reload()
+        reload(page)
         if true():
             return
         page.wait_for_timeout(250)

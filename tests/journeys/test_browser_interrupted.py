@@ -20,7 +20,7 @@ from tests.journeys.site import (
     to_account,
     visit,
 )
-from tests.journeys.stack import Album, Visit
+from tests.journeys.stack import Album, Visit, reload
 from tests.storefront.visitor import SESSION
 
 __all__ = ["site", "visit"]
@@ -37,23 +37,23 @@ def test_reloads_a_second_tab_and_a_second_device(site: Site, visit: Visit, albu
     page.goto(f"{site.url}/onboarding/")
     page.get_by_label("What's your first name?").fill("Dana")
     page.get_by_role("button", name="Choose a plan").click()
-    page.reload()
+    reload(page)
     heading(page, "Choose your plan")
     page.locator("label.plan", has_text="Personal").click()
     page.get_by_role("button", name="Continue").click()
-    page.reload()
+    reload(page)
     heading(page, "Need more storage?")
     page.get_by_role("button", name="Continue").click()
-    page.reload()
+    reload(page)
     page.get_by_role("textbox", name="Email address").fill("dana@example.com")
     page.get_by_role("button", name="Email me a code").click()
     expect(page.get_by_label("Code", exact=True)).to_be_focused()
-    page.reload()
+    reload(page)
     prove_mailbox(page)
     page.get_by_label("Username").fill("dana")
     expect(page.get_by_text("This username is available.")).to_be_visible()
     page.get_by_label("I accept the terms").check()
-    page.reload()
+    reload(page)
     expect(page.get_by_label("Username")).to_have_value("dana")
 
     tab = page.context.new_page()
@@ -66,7 +66,7 @@ def test_reloads_a_second_tab_and_a_second_device(site: Site, visit: Visit, albu
     album.take(page, "order-changed")
     order(page, "€9 a month")
     payment(page)
-    page.reload()
+    reload(page)
     order(page, "€9 a month")
     phone = payment(page)
 
@@ -83,12 +83,12 @@ def test_reloads_a_second_tab_and_a_second_device(site: Site, visit: Visit, albu
     fill_card(form)
     form.get_by_role("button", name="Pay €5.00").click()
     dana = becomes_ready(laptop, site)
-    laptop.reload()
+    reload(laptop)
     heading(laptop, "Your account is ready, Dana")
     found = world.shop.v1.subscriptions.list({"customer": dana.stripe_customer_id or "", "status": "all"}).data
     assert [one.status for one in found] == ["active"]
     assert (world.state(dana).access, world.state(dana).items) == ("active", ((world.price("personal"), 1),))
-    page.reload()  # the phone learns of it when it goes on
+    reload(page)  # the phone learns of it when it goes on
     page.get_by_label("I accept the terms").check()
     order(page, "€9 a month")
     expect(page.get_by_role("alert").filter(has_text="There's already an account")).to_be_visible()

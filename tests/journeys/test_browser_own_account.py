@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from apps.accounts.models import UserProfile
 from tests.journeys.keycloak_pages import LoginPage
 from tests.journeys.site import PASSWORD, Site, heading, prove_mailbox, site, visit
-from tests.journeys.stack import Album, Visit
+from tests.journeys.stack import Album, Visit, reload
 
 __all__ = ["site", "visit"]
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -52,7 +52,7 @@ def test_a_new_address_goes_everywhere_and_is_what_a_withdrawal_asks_for(
     assert [one.amount for one in world.shop.v1.refunds.list({"charge": world.charge(dana)}).data] == [500]
     assert (world.stripe_state(dana)["status"], world.state(dana).access) == ("canceled", "canceled")
     assert world.state(dana).account is False
-    page.reload()
+    reload(page)
     expect(LoginPage(page).title).to_be_visible()
     LoginPage(page).sign_in("dana", PASSWORD)
     expect(page.get_by_text("Your account is paused or closed.")).to_be_visible()
@@ -72,7 +72,7 @@ def test_an_account_is_deleted(site: Site, visit: Visit, album: Album) -> None:
     expect(page.get_by_role("heading", name="Your account is being deleted")).to_be_visible()
     album.take(page, "being-deleted")
     world.deliver()
-    page.reload()
+    reload(page)
     expect(LoginPage(page).title).to_be_visible()
     LoginPage(page).sign_in("dana", PASSWORD)
     expect(page.get_by_text("The username or password is not right.")).to_be_visible()

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import PASSWORD, Walk
 from tests.journeys.keycloak_pages import LoginPage
-from tests.journeys.stack import Album, Stack, Visit
+from tests.journeys.stack import Album, Stack, Visit, reload
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack"), pytest.mark.long]
 
@@ -29,7 +29,7 @@ def show(page: Page, album: Album, name: str) -> None:
 
 
 def read_again(page: Page, walk: Walk, what: str, words: str) -> None:
-    walk.until(what, lambda: bool(page.reload()) and words in page.locator("main").inner_text())
+    walk.until(what, lambda: bool(reload(page)) and words in page.locator("main").inner_text())
 
 
 @pytest.mark.parametrize(("width", "dark"), [pytest.param(1440, False, marks=pytest.mark.nightly), (390, True)])

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import Walk
-from tests.journeys.stack import Album, Stack, Visit
+from tests.journeys.stack import Album, Stack, Visit, reload
 from tests.journeys.test_browser_console import log_in
 from tests.journeys.test_browser_staff import customer, dialog_of, open_subscriber, open_tab
 
@@ -45,7 +45,7 @@ def test_a_refund_shows_what_it_takes_and_is_made_once(
     album.take(page, f"refund-part-{width}{'-dark' if dark else ''}")
     dialog.get_by_role("button", name="Refund").dblclick()
     expect(page.get_by_text(f"€1 goes back to {customer.username}.")).to_be_visible()
-    customer.until("the page says so", lambda: page.reload() and page.get_by_text("Partly refunded").is_visible())
+    customer.until("the page says so", lambda: reload(page) and page.get_by_text("Partly refunded").is_visible())
     open_tab(page, "Billing")
     album.take(page, f"refunded-{width}{'-dark' if dark else ''}")
     charges = {one["id"] for one in customer.stripe("charges", customer=customer.subscription()["customer"])["data"]}

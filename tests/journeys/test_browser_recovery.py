@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import PASSWORD, Walk
 from tests.journeys.keycloak_pages import LoginPage
-from tests.journeys.stack import BOTH, Album, Stack, Visit
+from tests.journeys.stack import BOTH, Album, Stack, Visit, reload
 
 KEY = "sk_test_sandbox00000000000000000000"
 pytestmark = [pytest.mark.browser, pytest.mark.nightly_on("keycloak"), BOTH]
@@ -98,7 +98,7 @@ def test_whom_keycloak_lets_in_no_more_finds_the_way_back_by_links_alone(
     expect(page.get_by_role("link", name=re.compile("Nextcloud")).first).to_be_visible()
     end_subscription(stack, subscriber)
     subscriber.until("they are logged out", lambda: subscriber.customer.is_out("/dashboard/"))
-    page.reload()
+    reload(page)
     LoginPage(page).sign_in(subscriber.username, PASSWORD)
     expect(page.get_by_text("Your account is paused or closed.")).to_be_visible()
     album.take(page, "keycloak")

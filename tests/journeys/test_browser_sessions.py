@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import PASSWORD, Walk
 from tests.journeys.keycloak_pages import LoginPage
-from tests.journeys.stack import Album, Stack, Visit
+from tests.journeys.stack import Album, Stack, Visit, reload
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
 OTHER_APP = "a-cookie-of-another-app"
@@ -27,7 +27,7 @@ def test_a_subscriber_ends_another_browser_and_then_all_and_the_browser_forgets(
     laptop, phone = visit(width=1440), visit(width=390, height=844, dark=True)
     open_sessions(laptop, stack, customer)
     open_sessions(phone, stack, customer)
-    laptop.reload()
+    reload(laptop)
     album.take(laptop, "sessions")
     album.take(phone, "sessions-phone")
     expect(phone.get_by_text("This one", exact=True)).to_have_count(1)
@@ -35,7 +35,7 @@ def test_a_subscriber_ends_another_browser_and_then_all_and_the_browser_forgets(
     phone.keyboard.press("Enter")
     expect(phone.get_by_role("status")).to_contain_text("is logged out.")
     album.take(phone, "one-ended")
-    laptop.reload()
+    reload(laptop)
     expect(LoginPage(laptop).title).to_be_visible()  # here and at Keycloak
 
     token = next(one["value"] for one in phone.context.cookies() if one["name"] == "frontdesk-csrf")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import Walk
-from tests.journeys.stack import Album, Stack, Visit
+from tests.journeys.stack import Album, Stack, Visit, reload
 from tests.journeys.test_browser_console import log_in
 from tests.journeys.test_browser_staff import dialog_of, fill, stays_inside, tab_to
 
@@ -97,7 +97,7 @@ def test_selected_subscribers_are_synced_and_the_bar_survives_a_reload(
     bar = page.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuemax", "2")
     album.take(page, "started")
-    page.reload()
+    reload(page)
     expect(bar).to_have_attribute("aria-valuenow", re.compile("[01]"))
     slow(customers[0], "ok")
     expect(bar).to_have_attribute("aria-valuenow", "2")  # no reload: the page follows
