@@ -228,10 +228,10 @@ def visits(new_context: Callable[..., BrowserContext], complaints: Complaints) -
     assert not complaints.found, "\n".join(complaints.found)
 
 
-def reload(page: Page) -> None:
+def reload(page: Page) -> Response | None:
     """As a person does, who sees the page before: Chromium refuses it while a document is still taking another's place."""
     page.wait_for_load_state("load")
-    page.reload()
+    return page.reload()
 
 
 class Album:
