@@ -94,7 +94,7 @@ def test_one_file_makes_the_schema_that_was_recorded_of_the_upstream_chain() -> 
         assert digests(ours) == RECORDED
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.xdist_group("djstripe_migrations")
 def test_one_file_makes_the_schema_of_the_upstream_chain() -> None:
     """Slow: Django renders all of dj-stripe's models anew for each of 519 removed fields."""
