@@ -31,7 +31,7 @@ __all__ = ["staff"]  # the fixture
 TABLE = table()
 SAME_ROWS = {"o", "_facets"}  # in a link to a list: in another order, with counts
 UNUSED = ("PUT", "PATCH", "DELETE", "TRACE", "BREW")
-ALL = pytest.param(True, marks=pytest.mark.nightly)
+ALL = pytest.param(True, marks=[pytest.mark.nightly, pytest.mark.timeout(900)])
 
 
 @pytest.fixture
