@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from apps.sandbox.run import postgres
+from apps.sandbox.run import postgres, postgres_programs
 from apps.sandbox.run.demo import DemoError
 from apps.sandbox.run.servers import free_port
 from tests.faults.outage import Load, wait_for
@@ -43,6 +43,7 @@ class Update:
         populate(self.old, self.house)
         self.say("it is over")
         self.house.claim()
+        postgres_programs.copy(self.house.data / "postgres")  # ours may lie where only root can read
         self.house.root = self.new.root  # the peers change without us
         self.house.start_peers()
         self.house.serve(self.old)
