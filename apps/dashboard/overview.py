@@ -3,7 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
@@ -120,7 +120,7 @@ class Overview:
 
     `is_paused`: nothing is collected for now, or until `paused_until`. `questions`: moves of a seat that wait for an answer.
     `lapses_at`: when a trial ends that has no card. `is_updating`: a change at Stripe is being fetched.
-    `is_stated`: they ended a contract, and that is not carried out yet; `ends_at` says so already.
+    `stated_ends`: by subscription when a contract ends that they ended, while that is not carried out; `ends_at` says so already.
     """
 
     apps: tuple[AppCard, ...]
@@ -134,7 +134,7 @@ class Overview:
     questions: int = 0
     is_for_several: bool = False
     is_updating: bool = False
-    is_stated: bool = False
+    stated_ends: contract_ends.Ends = field(default_factory=dict)
 
     @property
     def open_invoice(self) -> OwedInvoice | None:
@@ -178,7 +178,7 @@ def of(profile: UserProfile) -> Overview:
         questions=found["questions"],
         is_for_several=found["is_for_several"],
         is_updating=found["updating"],
-        is_stated=bool(ends),
+        stated_ends=ends,
     )
 
 

@@ -45,7 +45,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "profile": profile,
         "overview": found,
-        "upcoming": contract_ends.read_upcoming(profile, is_stated=found.is_stated),
+        "upcoming": contract_ends.read_upcoming(profile, found.stated_ends),
         "payer": memberships.find_payer(profile),
         "checking": restores.is_closed(),
     }

@@ -19,36 +19,36 @@ from apps.core import clock
 from apps.core.states import SubscriptionStatus
 from apps.onboarding.contracts import Statement, Wish, find_pending
 
+Ends = Mapping[str, dt.datetime | None]
+
 
 def end_of(one: Subscription | SubscriptionState, stated: Statement | None) -> dt.datetime | None:
     """When it ends: of what was withdrawn from, at that moment; else of what is canceled, or is canceled now."""
-    withdrawn = stated is not None and stated.wish == Wish.WITHDRAW
-    return stated.at if stated and withdrawn else end_if_canceled(one)
+    if stated and stated.wish == Wish.WITHDRAW:
+        return stated.at
+    return end_if_canceled(one)
 
 
-def find_stated_ends(profile: UserProfile) -> dict[str, dt.datetime | None]:
+def find_stated_ends(profile: UserProfile) -> Ends:
     """By subscription the end that was stated and is not carried out yet; None while Stripe has not said when. Four queries at most."""
     pending = find_pending(profile)
     states = read_subscriptions(profile.stripe_customer_id) if pending else ()
     return {one.id: end_of(one, pending[one.id]) for one in states if one.id in pending}
 
 
-def foresee(profile: UserProfile) -> tuple[Upcoming, ...]:
-    """What the subscriber is told will happen next, from the facts of now as they stated them: for while no sync has seen them."""
-    ends = find_stated_ends(profile)
+def read_upcoming(profile: UserProfile, ends: Ends) -> tuple[Upcoming, ...]:
+    """What the subscriber is told will happen next: the stored forecast, or, where something is newer, one from the facts of now.
+
+    `ends`: those that were stated and are not carried out, see find_stated_ends.
+    """
+    if not ends and profile.pending_since is None:
+        return upcoming.read_stored(profile.forecast, now=clock.now())
     found = read_facts(profile)
     subscriptions = tuple(_as_stated(one, ends, found.now) for one in found.subscriptions)
     return upcoming.told(forecast(replace(found, subscriptions=subscriptions)))
 
 
-def read_upcoming(profile: UserProfile, *, is_stated: bool) -> tuple[Upcoming, ...]:
-    """What happens next: the stored forecast, unless something is newer than it. `is_stated`: a statement is not carried out."""
-    if is_stated or profile.pending_since:
-        return foresee(profile)
-    return upcoming.read_stored(profile.forecast, now=clock.now())
-
-
-def _as_stated(one: SubscriptionFact, ends: Mapping[str, dt.datetime | None], now: dt.datetime) -> SubscriptionFact:
+def _as_stated(one: SubscriptionFact, ends: Ends, now: dt.datetime) -> SubscriptionFact:
     end = ends.get(one.id)
     if end is None or not one.is_live:
         return one
