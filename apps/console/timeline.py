@@ -60,7 +60,7 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "user": (User, "staff"),
 }
 LONGEST = 120
-ROWS = {"membership", "note", "hold", "change"}  # whose values are primary keys
+ROW_IDS = {"membership", "note", "hold", "change"}  # whose values are primary keys
 BYTES = {"quota"}
 MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")
 
@@ -87,10 +87,12 @@ def subject_of(entry: AuditEntry) -> tuple[str, str]:
 
 
 def differences(entry: AuditEntry) -> list[tuple[str, str, str]]:
-    """(name, before, after) of every value that differs, as people read it; numbers of our own rows say nothing to them."""
+    """(name, before, after) of every value that differs, as people read it, without the numbers of our own rows."""
     names = sorted(name for name in entry.before.keys() | entry.after.keys() if not name.endswith(audit.FINGERPRINT))
     pairs = [(name, entry.before.get(name), entry.after.get(name)) for name in names]
-    told = [(name, old, new) for name, old, new in pairs if old != new and not (name in ROWS and isinstance(new, int))]
+    told = [
+        (name, old, new) for name, old, new in pairs if old != new and not (name in ROW_IDS and isinstance(new, int))
+    ]
     return [(name.replace("_", " "), _text(old, name), _text(new, name)) for name, old, new in told]
 
 

@@ -166,7 +166,7 @@ def _close_requests(profile: UserProfile, *, actor: str) -> None:
 
 
 def _find_pseudonym(profile: UserProfile) -> str:
-    """No name of anybody: an account that came from Keycloak or an import may be called so."""
+    """A username that nobody has: somebody who came with an account, or by an import, may be called `erased-7`."""
     name = f"erased-{profile.pk}"
     is_taken = User.objects.filter(username=name).exclude(pk=profile.user_id).exists()
     return f"{name}-{uuid.uuid4().hex}" if is_taken else name
