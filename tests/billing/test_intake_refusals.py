@@ -175,7 +175,7 @@ BODIES = st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).enco
 @pytest.mark.django_db
 @given(body=BODIES, good=st.booleans(), header=st.text(st.characters(max_codepoint=255), max_size=80))
 @hypothesis_settings(
-    max_examples=150,
+    max_examples=500,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_no_body_and_no_header_breaks_the_door(body: bytes, good: bool, header: str) -> None:
@@ -188,7 +188,7 @@ def test_no_body_and_no_header_breaks_the_door(body: bytes, good: bool, header: 
 
 
 @given(body=BODIES)
-@hypothesis_settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_parsed_can_be_stored(body: bytes) -> None:
     try:
         parsed = intake.parse(body)

@@ -136,7 +136,7 @@ def read_all(
         return found | {one: read_whole(client, one) for one in whole_pages(made) if only is None or one in only}
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_five_times_the_rows_are_read_with_the_same_pages(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
     client, made = staff("admin"), fill(3)
     seed(0, FEW, made)

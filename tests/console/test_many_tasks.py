@@ -23,7 +23,7 @@ from tests.console.many_rows import _no_dead_rows as _no_dead_rows
 from tests.console.many_rows import read_page, seed_people
 from tests.console.test_many_rows import count_up_to
 
-pytestmark = [pytest.mark.django_db, pytest.mark.nightly]
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 Staff = Callable[..., Client]
 FEW, MANY = 12_000, 48_000  # the inbox reads 10,000 of each kind

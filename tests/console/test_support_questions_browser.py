@@ -80,7 +80,7 @@ def desk(browser: Browser, site: str, client: Client) -> Page:
     return page
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_each_question_is_answered_within_four_clicks(
     town: World, browser: Browser, live_server: Any, staff: Callable[..., Client], subtests: pytest.Subtests,

@@ -70,7 +70,7 @@ def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
 @pytest.mark.parametrize(
     "ward",
     [
-        *(pytest.param(one, marks=pytest.mark.nightly_on("keycloak")) for one in QUICK),
+        *QUICK,
         *(
             pytest.param(one, marks=[pytest.mark.long, pytest.mark.nightly_on("keycloak")])
             for one in WARDS | MORE

@@ -49,7 +49,7 @@ def pass_night(world: World, days: int = 1) -> None:
 KEPT_FOR_A_TIME = {"core_comparisonrun": 24, "core_lawcheck": 70, "operations_dailyfigure": 730 * 7}
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_nobody_adds_nothing(world: World) -> None:
     """perf.md 7: without any subscriber 2.2 million rows of jobs a year."""
     pass_night(world)
@@ -67,7 +67,7 @@ def test_nobody_adds_nothing(world: World) -> None:
     assert {name: left[name][0] for name, most in KEPT_FOR_A_TIME.items() if left[name][0] > most} == {}
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_a_year_of_a_subscriber_stays_small(world: World) -> None:
     """perf.md 7: 640 KB, of which bodies of events, nightly jobs, and what dj-stripe copies of each invoice."""
     world.subscriber("dana", personal=1, vaultwarden=1)

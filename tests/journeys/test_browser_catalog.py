@@ -65,7 +65,7 @@ def test_staff_see_whom_a_change_touches_go_back_and_confirm(
     expect(page.get_by_text(re.compile("being synced: within minutes"))).to_be_visible()
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_a_loss_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Album, customer: Walk) -> None:
     page = visit(width=390, height=844, dark=True)
     log_in(page, stack)

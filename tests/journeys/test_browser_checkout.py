@@ -79,7 +79,6 @@ def test_a_coupon_and_a_bank_that_asks(site: Site, visit: Visit, album: Album, s
     world.assert_laws_hold()
 
 
-@pytest.mark.nightly
 def test_a_company_gives_its_tax_id(site: Site, visit: Visit, album: Album, settings: Any) -> None:
     settings.STRIPE_AUTOMATIC_TAX = settings.STRIPE_TAX_IDS = True
     world, page = site.world, visit(width=390, height=844)
@@ -133,7 +132,6 @@ def test_a_bank_debit_opens_the_apps_when_the_bank_has_paid(site: Site, visit: V
     world.assert_laws_hold()
 
 
-@pytest.mark.nightly
 def test_a_trial_with_a_card_is_charged_when_it_ends(site: Site, visit: Visit, album: Album, settings: Any) -> None:
     settings.STRIPE_TRIAL_DAYS = DAYS
     world, page = site.world, visit(width=390, height=844, dark=True)

@@ -117,7 +117,6 @@ def test_a_late_invoice_is_paid_from_the_dashboard(site: Site, visit: Visit, alb
     expect(page.get_by_text("Paid", exact=True)).to_have_count(2)
 
 
-@pytest.mark.nightly
 def test_a_late_invoice_is_paid_from_recovery_and_the_page_follows(site: Site, visit: Visit, album: Album) -> None:
     world, dana, page = site.world, site.subscriber(), visit(width=1440)
     place = world.state(dana).groups

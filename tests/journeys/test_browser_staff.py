@@ -171,7 +171,7 @@ def pick(page: Page, name: str) -> None:
     page.keyboard.press("Enter")
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_one_who_canceled_is_let_back_in_by_keyboard_on_a_small_dark_screen(
     stack: Stack, visit: Visit, album: Album, canceled: Walk
 ) -> None:
@@ -206,7 +206,7 @@ def test_one_who_canceled_is_let_back_in_by_keyboard_on_a_small_dark_screen(
     album.take(page, "recovering")
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_lists_and_dialogs_about_the_same_person_on_a_wide_screen(
     stack: Stack, visit: Visit, album: Album, canceled: Walk
 ) -> None:

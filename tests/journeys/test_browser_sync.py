@@ -115,7 +115,7 @@ def test_selected_subscribers_are_synced_and_the_bar_survives_a_reload(
     album.take(page, "subscriber")
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_a_subscribers_page_follows_its_look_on_a_small_dark_screen(
     stack: Stack, visit: Visit, album: Album, customers: list[Walk]
 ) -> None:

@@ -93,7 +93,7 @@ def test_the_first_start_makes_a_server_that_only_its_account_can_reach(place: P
     assert rights(place) == before
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_a_second_start_finds_the_server_running(place: Path) -> None:
     host = postgres.start(place / "data", durable=False)
     pid = pid_of(host)
@@ -102,7 +102,7 @@ def test_a_second_start_finds_the_server_running(place: Path) -> None:
     assert pid_of(host) == pid
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_data_is_kept_over_stop_and_start(place: Path) -> None:
     host = postgres.start(place / "data")
     assert ask(host, "SHOW fsync") == "on"
@@ -119,7 +119,7 @@ def test_data_is_kept_over_stop_and_start(place: Path) -> None:
     assert min(times) < 0.5  # the best of three: the machine may be busy
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_removing_deletes_the_data(place: Path) -> None:
     write(postgres.start(place / "data", durable=False), "CREATE TABLE gone AS SELECT 1")
     postgres.stop(place / "data", remove=True)
@@ -137,7 +137,7 @@ def test_what_was_committed_survives_a_killed_server(place: Path) -> None:
     assert ask(host, "SELECT count(*) FROM kept") == 1000
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 @pytest.mark.parametrize("owner", [AS_SERVER, {}], ids=["the server's account", "our account"])
 def test_a_stale_pid_file_that_names_a_living_stranger_is_survived(place: Path, owner: dict[str, object]) -> None:
     host = postgres.start(place / "data", durable=False)
@@ -168,7 +168,7 @@ def test_starters_at_the_same_time_share_one_server(place: Path) -> None:
     assert len(list(place.glob("*/**/cluster-*"))) == 1
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["x" * 120, "a b, c'd"], ids=["too long", "odd characters"])
 def test_a_path_that_no_socket_can_have_gets_a_short_private_one(place: Path, name: str) -> None:
     host = postgres.start(place / name / "data", durable=False)
@@ -182,7 +182,7 @@ def test_a_path_that_no_socket_can_have_gets_a_short_private_one(place: Path, na
     assert not Path(host).exists()
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_a_clone_that_the_server_cannot_reach_gets_a_place_of_its_own(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,7 +215,7 @@ def test_a_clone_that_the_server_cannot_reach_gets_a_place_of_its_own(
     postgres.stop(clone / ".data", remove=True)
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_a_server_that_has_died_is_stopped_without_a_word(place: Path) -> None:
     host = postgres.start(place / "data")
     write(host, "CREATE TABLE kept AS SELECT 7 AS number")
@@ -224,7 +224,7 @@ def test_a_server_that_has_died_is_stopped_without_a_word(place: Path) -> None:
     assert ask(postgres.start(place / "data"), "SELECT number FROM kept") == 7
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_data_deleted_under_a_running_server_is_a_fresh_start(place: Path) -> None:
     write(postgres.start(place / "data", durable=False), "CREATE TABLE gone AS SELECT 1")
     shutil.rmtree(place / "data")
@@ -241,7 +241,7 @@ def test_a_first_start_that_was_killed_is_done_again(place: Path) -> None:
     assert Path(host) != half
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 def test_what_cannot_work_says_so_in_a_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "file").write_text("")
     with pytest.raises(postgres.PostgresError, match="cannot use"):

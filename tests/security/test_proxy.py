@@ -96,7 +96,7 @@ def proxy(running: nginx.Proxy) -> int:
     return port
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 @pytest.mark.xdist_group("slow senders")
 def test_1000_slow_senders_stop_nobody(proxy: int) -> None:
     for number, (headers, sent) in enumerate(
@@ -135,7 +135,7 @@ def test_it_refuses_two_lengths_and_large_bodies_and_names_the_visitor(proxy: in
     assert (answers[0], 429 in answers) == (200, True)
 
 
-@pytest.mark.nightly
+@pytest.mark.long
 @pytest.mark.xdist_group("slow senders")
 def test_large_slow_bodies_leave_room_for_others(proxy: int, running: nginx.Proxy) -> None:
     """400 that send all but the end of 256 KiB: 100 MB without a bound, and the memory of nginx has 72 MB for them."""
