@@ -130,8 +130,7 @@ class InstanceAdmin(DrainAction, NoticeActions, ProvisioningAction, ConsoleAdmin
         "open_or_close",
         "change_location",
         "change_notice",
-        "change_provisioning",
-        "send_all_again",
+        {"title": "Product", "icon": "settings_remote", "items": ["change_provisioning", "send_all_again"]},
         "drain",
     ]
     change_form_outer_before_template = "console/instance.html"
