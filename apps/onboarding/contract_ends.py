@@ -39,7 +39,7 @@ def find_stated_ends(profile: UserProfile) -> Ends:
 def read_upcoming(profile: UserProfile, ends: Ends) -> tuple[Upcoming, ...]:
     """What the subscriber is told will happen next: the stored forecast, or, where something is newer, one from the facts of now.
 
-    `ends`: those that were stated and are not carried out, see find_stated_ends.
+    `ends`: those stated and not carried out, see find_stated_ends.
     """
     if not ends and profile.pending_since is None:
         return upcoming.read_stored(profile.forecast, now=clock.now())
