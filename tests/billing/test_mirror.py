@@ -295,6 +295,24 @@ def test_a_new_payment_after_a_refund_gives_access_again(world: World) -> None:
     assert world.state(dana).access == "active"
 
 
+@pytest.mark.parametrize(("refunded", "access"), [(True, "suspended"), (False, "grace")])
+def test_after_a_trial_in_a_paid_period_a_refused_card_is_late_only_if_money_stayed(
+    world: World, settings: Any, refunded: bool, access: str
+) -> None:
+    settings.PAYMENT_GRACE_DAYS = 14
+    dana = world.subscriber("dana")
+    if refunded:
+        world.shop.control("refund", charge=world.charge(dana))
+    now = world.shop.v1.events.list({"limit": 1}).data[0].created
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", {"trial_end": now + 7 * 86_400})
+    world.deliver()
+    assert world.state(dana).access == "active"
+    world.shop.control("payments", customer=dana.stripe_customer_id, mode="fail")
+    world.pass_time(days=8)
+    world.deliver()
+    assert world.state(dana).access == access
+
+
 def test_a_draft_of_the_next_period_does_not_hide_a_refund(world: World) -> None:
     dana = world.subscriber("dana")
     world.shop.control("refund", charge=world.charge(dana))

@@ -134,6 +134,13 @@ def test_until_a_period_is_paid_the_last_one_that_was_counts() -> None:
     assert read(subscription("past_due"), charges=[after], **late).row == 4
 
 
+def test_a_period_that_a_trial_cut_short_counts_until_the_next_is_paid() -> None:
+    bills = [invoice("open", days_ago=2), invoice(name="in_0", days_ago=20)]
+    late = {"invoices": bills, "failures": {"in_1": NOW - DAY}}
+    assert read(subscription("past_due", days_ago=2), charges=[charge(of="in_0")], **late).row == 4
+    assert read(subscription("past_due", days_ago=2), charges=[charge(of="in_0", refunded=500)], **late).row == 6
+
+
 def test_a_refund_of_an_earlier_period_changes_nothing() -> None:
     bills = [invoice(), invoice(name="in_0", days_ago=40)]
     assert read(subscription(), invoices=bills, charges=[charge(), charge(of="in_0", refunded=500)]).row == 2

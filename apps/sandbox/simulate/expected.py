@@ -199,7 +199,7 @@ class _Reading:
         paid = [each for each in self._own(one) if each["status"] == "paid" and each["amount_paid"] and _lines(each)]
         present = [each for each in paid if any(begins <= line["period"]["start"] for line in _lines(each))]
         over = max((_ends(each) for each in paid), default=0)
-        if not present and over <= self.now:
+        if not present:  # a renewal that is not paid, or a trial that cut a paid period short
             present = [each for each in paid if _ends(each) == over]
         amount = sum(each["amount_paid"] for each in present)
         back = sum(self._went_back(charge, over) for each in present for charge in self._charges(each))
