@@ -234,6 +234,10 @@ def test_nobody_without_a_payment_needs_an_account_and_a_kept_seat_is_not_lost()
         (Books([subscription("canceled", ended_at=NOW - 20 * DAY)]), [], False),
         (Books([subscription("canceled", ended_at=NOW - 35 * DAY)]), [], True),
         (Books([subscription("canceled", ended_at=NOW - 90 * DAY)]), [], False),
+        (Books([subscription("canceled", ended_at=NOW - 90 * DAY)]), [act("hold", -60, -5)], True),
+        (Books([subscription("canceled", ended_at=NOW - 90 * DAY)]), [act("hold", -60)], False),
+        (Books([subscription("canceled", ended_at=NOW - 20 * DAY)]), [act("hold", -60, -5)], False),
+        (Books([subscription()]), [act("hold", -60, -5)], False),
     ],
 )
 def test_a_seat_may_have_been_given_up_between_two_comparisons(

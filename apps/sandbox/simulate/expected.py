@@ -113,9 +113,15 @@ def next_border(books: Books, staff: Collection[StaffAct], terms: HouseTerms, no
 
 
 def may_have_lapsed(books: Books, staff: Collection[StaffAct], terms: HouseTerms, since: int, now: int) -> bool:
-    """Whether a seat may have been given up after `since`, so that one that is there now is another: a grant or all ended."""
+    """Whether a seat may have been given up after `since`, so that one that is there now is another.
+
+    That is when a grant ended, or the final expiry came; where it had come before, when a hold ended that kept the seat until then.
+    """
     ends = [act.until for act in staff if act.kind in ("grant", "keep_seat")]
-    ends += [one["ended_at"] + terms.expiry_days * DAY for one in books.subscriptions if one["ended_at"]]
+    expiries = [one["ended_at"] and one["ended_at"] + terms.expiry_days * DAY for one in books.subscriptions]
+    if all(expiry and expiry <= now for expiry in expiries):
+        ends += [act.until for act in staff if act.kind == "hold"]
+    ends += expiries
     return any(end and since <= end <= now for end in ends)
 
 
