@@ -1,13 +1,15 @@
-"""One of our accounts at Keycloak's Admin API, on python-keycloak: every call ends in time, none is repeated automatically.
+"""Who calls Keycloak's Admin API, on python-keycloak: one of our accounts, or, for set-up, an administrator of the server.
 
-None follows a redirect either: the token would go along.
+Promises: every call of ours ends in time, none is repeated automatically, and none follows a redirect: the token would go along.
 """
 
 from django.conf import settings
-from keycloak import KeycloakAdmin
+from keycloak import KeycloakAdmin, KeycloakError
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
+LOGIN_REFUSED = {400, 401}  # 26.7.3 answers a wrong password with 400
+NOT_KNOWN = "Keycloak does not know this administrator, or not with this password."
 
 
 def admin_client(client_id: str, secret: str, *, patience: float = READ_SECONDS) -> KeycloakAdmin:
@@ -22,6 +24,28 @@ def admin_client(client_id: str, secret: str, *, patience: float = READ_SECONDS)
         max_retries=0,
         pool_maxsize=10,
     )
+    return _without_redirects(admin)
+
+
+def administrator(username: str, password: str) -> KeycloakAdmin | None:
+    """An administrator of the whole server, logged in, at its master realm; None when the password is not right.
+
+    Raises the library's KeycloakError.
+    """
+    admin = KeycloakAdmin(
+        server_url=settings.KEYCLOAK_SERVER_URL + "/", realm_name="master", user_realm_name="master", client_id="admin-cli",
+        username=username, password=password, timeout=(CONNECT_SECONDS, 3 * READ_SECONDS), max_retries=0,  # type: ignore[arg-type]
+    )  # fmt: skip
+    try:
+        admin.get_server_info()
+    except KeycloakError as error:
+        if error.response_code in LOGIN_REFUSED:
+            return None
+        raise
+    return _without_redirects(admin)
+
+
+def _without_redirects(admin: KeycloakAdmin) -> KeycloakAdmin:
     for manager in (admin.connection, admin.connection.keycloak_openid.connection):
         manager._s.max_redirects = 0  # the library has no option for it
     return admin

@@ -14,7 +14,7 @@ from keycloak import KeycloakAdmin, KeycloakError
 
 from apps.core.setup_steps import Outcome, Step
 from apps.identity import realm_file
-from apps.identity.admin_client import CONNECT_SECONDS, READ_SECONDS
+from apps.identity.admin_client import NOT_KNOWN, administrator
 from apps.identity.doctor.checks import check_version
 from apps.identity.doctor.report import Severity
 
@@ -25,16 +25,16 @@ CLIENTS = {
     "frontdesk-doctor": "KEYCLOAK_DOCTOR_CLIENT_SECRET",
 }
 CANARY, CANARY_NAME = "KEYCLOAK_CANARY_USERNAME", "frontdesk-canary"
-NOT_FOUND, REFUSED = 404, {400, 401}  # 26.7.3 answers a wrong password with 400
+NOT_FOUND = 404
 DENY_LIST = "Put config/keycloak/password-deny-list.txt into data/password-blacklists/ of Keycloak's folder, and run this again."
 
 
-def set_up(administrator: str, password: str, *, values: Mapping[str, str], staff: tuple[str, str]) -> Iterator[Step]:
+def set_up(username: str, password: str, *, values: Mapping[str, str], staff: tuple[str, str]) -> Iterator[Step]:
     """Every step at Keycloak. `values`: variables by name, for the placeholders of the realm file; `staff`: username and address."""
     try:
-        server = _log_in(administrator, password)
+        server = administrator(username, password)
         if server is None:
-            yield Step(Outcome.FAILED, "Keycloak does not know this administrator, or not with this password.")
+            yield Step(Outcome.FAILED, NOT_KNOWN)
             return
         yield _check_version(server)
         yield (realm := _set_up_realm(server, values))
@@ -46,20 +46,6 @@ def set_up(administrator: str, password: str, *, values: Mapping[str, str], staf
         yield _set_up_staff(server, *staff)
     except KeycloakError as error:
         yield Step(Outcome.FAILED, _in_words(error))
-
-
-def _log_in(administrator: str, password: str) -> KeycloakAdmin | None:
-    server = KeycloakAdmin(
-        server_url=settings.KEYCLOAK_SERVER_URL + "/", realm_name="master", user_realm_name="master", client_id="admin-cli",
-        username=administrator, password=password, timeout=(CONNECT_SECONDS, 3 * READ_SECONDS), max_retries=0,  # type: ignore[arg-type]
-    )  # fmt: skip
-    try:
-        server.get_server_info()
-    except KeycloakError as error:
-        if error.response_code in REFUSED:
-            return None
-        raise
-    return server
 
 
 def _check_version(server: KeycloakAdmin) -> Step:

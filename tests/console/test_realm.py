@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Callable
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -206,6 +207,41 @@ def test_the_command_reports_an_email_that_did_not_leave(shop: World) -> None:
     assert "mail.test: The last test email could not be sent" in text
     shop.fault("keycloak", "down")
     assert command("--mail", "stranger.stan")[0] == 2
+
+
+def test_accounts_of_an_import_join_by_an_administrator(
+    shop: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run changes nothing; staff are refused, and named."""
+    stan, ada = (shop.admin("GET", f"/users?username={name}").json()[0] for name in ("stranger.stan", "ada"))
+    (ours,) = (row["id"] for row in shop.admin("GET", "/groups").json() if row["path"] == "/frontdesk")
+    shop.admin("DELETE", f"/users/{stan['id']}/groups/{ours}")
+    file = tmp_path / "customers.csv"
+    file.write_text(f"email,keycloak_id\nstranger.stan@example.com,\n,{ada['id']}\nnew@example.com,\n")
+    monkeypatch.setenv("SETUP_KEYCLOAK_PASSWORD", "admin")
+
+    def join(*more: str) -> list[str]:
+        out = StringIO()
+        with pytest.raises(CommandError, match="refused accounts"):
+            call_command("join_customers", str(file), "--administrator", "admin", *more, stdout=out)
+        return out.getvalue().splitlines()
+
+    def groups() -> list[str]:
+        return [row["path"] for row in shop.admin("GET", f"/users/{stan['id']}/groups").json()]
+
+    *named, last = join("--dry-run")
+    assert named[0].startswith(f"{ada['id']}: refused. This is staff")
+    assert named[1] == "new@example.com: no such account."
+    assert last == "would join: 1, in the group already: 0, no such account: 1, refused: 1"
+    assert "/frontdesk" not in groups()
+    assert join()[-1].startswith("joined: 1")
+    assert "/frontdesk" in groups()
+    assert "already: 1" in join()[-1]
+    monkeypatch.setenv("SETUP_KEYCLOAK_PASSWORD", "wrong")
+    with pytest.raises(CommandError, match="or not with this password"):
+        call_command("join_customers", str(file), "--administrator", "admin")
+    with pytest.raises(CommandError, match="Say --administrator"):
+        call_command("join_customers", str(file))
 
 
 def test_customers_of_an_older_realm_join_the_group_that_is_managed(shop: World) -> None:

@@ -81,6 +81,14 @@ def of_user(call: Call, user_id: str) -> HttpResponse:
     return JsonResponse({"clientMappings": {roles.CLIENT: shown}})
 
 
+def rights_of_user(_call: Call, user_id: str, client_uuid: str) -> HttpResponse:
+    """GET /users/{id}/role-mappings/clients/{uuid}/composite: all that the account has of a client, by whatever way."""
+    _known(client_uuid)
+    user = _user(user_id)
+    held = roles.held_by(user) if client_uuid == roles.client_uuid() else ()
+    return listing([roles.right(name) for name in sorted(held)])
+
+
 def give_user_plain(call: Call, user_id: str) -> HttpResponse:
     """POST /users/{id}/role-mappings/realm: manage-users is enough for the realm's plain roles."""
     _user(user_id)
@@ -132,4 +140,5 @@ client_role_groups = admin(GET=(list_right_groups, SEES_CLIENTS))
 user_mappings = admin(GET=(of_user, rights.VIEW))
 user_realm_mappings = admin(POST=(give_user_plain, rights.MANAGE))
 user_client_mappings = admin(POST=(give_user, rights.NOBODY), DELETE=(take_user, rights.NOBODY))
+user_client_rights = admin(GET=(rights_of_user, SEES_CLIENTS))
 group_client_mappings = admin(POST=(give_group, rights.NOBODY), DELETE=(take_group, rights.NOBODY))

@@ -92,9 +92,14 @@ def composites(role_id: str) -> list[Row]:
 
 
 def of_account(user: Row, client: Row) -> frozenset[str]:
-    """The rights in the token of a service account: given directly or by its groups. It has not the role of users."""
+    """The rights in the token of a service account. It has not the role of users."""
     if client.get("fullScopeAllowed") is False or "roles" not in client.get("defaultClientScopes", ["roles"]):
         return frozenset()
+    return held_by(user)
+
+
+def held_by(user: Row) -> frozenset[str]:
+    """The rights that an account has: given directly or by its groups, with those which they bring."""
     found = set(user["clientRoles"].get(CLIENT, []))
     for group_id in user["groups"]:
         found |= _of_group(groups.find(group_id))

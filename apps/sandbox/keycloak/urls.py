@@ -53,6 +53,7 @@ urlpatterns = [
     _admin(f"{USER}/role-mappings", admin_roles.user_mappings),
     _admin(f"{USER}/role-mappings/realm", admin_roles.user_realm_mappings),
     _admin(f"{USER}/role-mappings{CLIENT}", admin_roles.user_client_mappings),
+    _admin(f"{USER}/role-mappings{CLIENT}/composite", admin_roles.user_client_rights),
     _admin(f"{USER}/(?:role-mappings/.*|impersonation|federated-identity.*)", admin_realm.forbidden),
     _admin("/groups", admin_realm.top_groups),
     _admin(GROUP, admin_realm.group),
