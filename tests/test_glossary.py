@@ -22,7 +22,7 @@ NAMES = {
     "mass", "letter", "letters", "sealing", "mend", "mended", "anew", "catalogue", "house", "ill", "blind",
 }  # fmt: skip
 PHRASES = re.compile(
-    r"\b(made so|make it so|anew|whoever|that were|the last look|look at this person|doorbell|rings for|mended|mending|"
+    r"\b(houses?|made so|make it so|anew|whoever|that were|the last look|look at this person|doorbell|rings for|mended|mending|"
     r"mail address|user name|log-in|mass guard|mass loss|catalogue|too many tries in a short time|to be mended)\b",
     re.IGNORECASE,
 )

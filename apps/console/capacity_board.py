@@ -107,7 +107,7 @@ class ProductBoard:
 
 @dataclass(frozen=True)
 class Board:
-    """The whole house."""
+    """All products and instances together."""
 
     at: dt.datetime
     products: tuple[ProductBoard, ...]

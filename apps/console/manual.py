@@ -1,4 +1,4 @@
-"""The operator's manual: Markdown files in templates/manual/, filled in with this house's own values, and a search over them.
+"""The operator's manual: Markdown files in templates/manual/, filled in with the values of this installation, and a search over them.
 
 Promises: a chapter says what is so here (addresses, events, rights, retention), since it takes them from where the code has them;
 HTML in a text is shown, not obeyed; a page of the manual reads nothing from the database.
@@ -114,7 +114,7 @@ def read_chapter(name: str) -> Chapter:
 
 
 def fill_in(name: str) -> str:
-    """The Markdown of a chapter with the values of this house."""
+    """The Markdown of a chapter with its values."""
     source = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
     return Engine(autoescape=False).from_string(source).render(Context(read_values(), autoescape=False))
 

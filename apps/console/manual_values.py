@@ -1,4 +1,4 @@
-"""What the manual says of this house: its addresses, and what Stripe, Keycloak and Mailgun need, from where the code has it."""
+"""What the manual says of this installation: its addresses, and what Stripe, Keycloak and Mailgun need, from where the code has it."""
 
 from collections.abc import Iterator
 from typing import Any

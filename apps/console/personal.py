@@ -93,7 +93,7 @@ PERSONAL: dict[type[Model], dict[str, Mask]] = {
     SeatMove: {"answer_reason": FREE_TEXT, "problem": SENTENCES},
     ComparisonRun: {"reason": FREE_TEXT, "items": SENTENCES},
     RestoreCheck: {"reason": FREE_TEXT, "evidence": SENTENCES, "strangers": SENTENCES},
-    AccessFreeze: {"reason": SENTENCES},  # the banner tells it to all staff, and it is about the house
+    AccessFreeze: {"reason": SENTENCES},  # the banner tells it to all staff, and it is about nobody
     # --- what we and other systems say
     Drift: {"keycloak_value": Mask(_account), "steps": Mask(_step)},
     HeldBackLoss: {"why": SENTENCES, "steps": SENTENCES},

@@ -21,7 +21,7 @@ from apps.core.masking import SENTENCES, USERNAME, mask
 from apps.notifications import mail
 
 ATTENTION, JOBS, EMAILS, DRIFT = "attention", "jobs", "emails", "drift"
-MOST = 200  # problems shown; a house with more has one that caused them
+MOST = 200  # problems shown; where there are more, one of them caused the others
 NAMED = 3  # people named of each problem
 WITHOUT_IDS = r"md5(regexp_replace({}, '\m[a-z]+_[A-Za-z0-9]*[0-9][A-Za-z0-9]*|\m[0-9a-f]{{8}}-[0-9a-f-]{{27}}|[0-9]+', '#', 'g'))"
 EMAIL_REASON = "coalesce(nullif(email.error, ''), email.state)"

@@ -2,7 +2,7 @@
 
 config/backup/frontdesk-backup records each backup here, and `manage.py restore_drill` each drill; every success says until when the
 next one is due. A try that failed, and one that did not come in time, are attention items and numbers in `/metrics` until one
-succeeds. A house that takes real money and has no backup at all is told so, unless BACKUPS_ELSEWHERE says who makes them.
+succeeds. An installation that takes real money and has no backup at all is told so, unless BACKUPS_ELSEWHERE says who makes them.
 """
 
 import datetime as dt

@@ -211,7 +211,7 @@ def read_ids(rows: QuerySet[Any, Any], most: int) -> list[Any]:
 
 def _first_of(statement: str, most: int) -> str:
     """The first rows and how many there are (`found`). All are found before they are limited: where a statement with a LIMIT finds
-    nothing, as it does in a house in order, Postgres walks a whole index to save a sort that has nothing to sort.
+    nothing, as it does where all is in order, Postgres walks a whole index to save a sort that has nothing to sort.
     """
     return f"WITH broken AS MATERIALIZED ({statement}) SELECT *, count(*) OVER () AS found FROM broken LIMIT {most}"  # noqa: S608
 

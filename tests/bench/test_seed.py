@@ -56,7 +56,7 @@ def test_it_fills_what_it_says(monkeypatch):
     for model in (UserProfile, Seat, InboundEvent, Job, Instance, Notification):
         for row in model.objects.all()[:50]:
             row.clean_fields(exclude=["body", "history", "user", "group"])
-    assert violated() == {}, "what is measured on these rows is a house in order"
+    assert violated() == {}, "what is measured on these rows is in order"
     monkeypatch.setattr(confirm, "MOST", 10)
     assert violated() == {}, "of the 24 who are suspended the policy is not asked: a million has too many of them"
     with transaction.atomic():

@@ -1,6 +1,6 @@
 """What a law of access finds is confirmed by the policy: a query names everybody who may break it, `decide` says who does.
 
-So no law says in SQL what a subscriber should have. The candidates are few in a house that is in order.
+So no law says in SQL what a subscriber should have. The candidates are few where all is in order.
 """
 
 from collections.abc import Callable, Collection

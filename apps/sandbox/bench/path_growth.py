@@ -12,26 +12,26 @@ from apps.sandbox.bench.requests_in_process import Application
 from apps.sandbox.bench.rows import execute
 
 PEOPLE, MONTHS, NIGHTS, DAY = 16, 12, 35, 86_400
-# What the checks of the whole house leave each day, however many subscribe.
-HOUSE = {"core_comparisonrun", "core_lawcheck", "core_retentioncheck", "operations_dailyfigure"}
+# What the checks of everything leave each day, however many subscribe.
+COMMON = {"core_comparisonrun", "core_lawcheck", "core_retentioncheck", "operations_dailyfigure"}
 SIZES = """SELECT relname, pg_total_relation_size(oid) FROM pg_class
 WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
 
 
 def measure(*, rows: int) -> list[Figure]:  # noqa: ARG001  (what one subscriber adds does not depend on them)
-    """Kilobytes of all tables with their indexes: for each subscriber, of the tables that grew most, and of the house itself."""
+    """Kilobytes of all tables with their indexes: for each subscriber, of the tables that grew most, and of the installation itself."""
     application, seen = Application(), set[str]()
     for number in range(PEOPLE):
         path_signup.sign_up(application, f"growth{number}", seen)
     before = sizes()
     live_a_year(application, seen)
     grown = {name: (size - before[name]) / 1024 for name, size in sizes().items()}
-    house = sum(grown.pop(name) for name in HOUSE)
+    common = sum(grown.pop(name) for name in COMMON)
     largest = sorted(grown, key=lambda name: -grown[name])[:5]
     return [
         Figure("growth", "a subscriber's year", spread([sum(grown.values()) / PEOPLE]), "KB"),
         *(Figure("growth", f"of it {name}", spread([grown[name] / PEOPLE]), "KB") for name in largest),
-        Figure("growth", "the house's year, without its subscribers", spread([house]), "KB"),
+        Figure("growth", "a year of the installation, without its subscribers", spread([common]), "KB"),
     ]
 
 

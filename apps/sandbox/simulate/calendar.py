@@ -106,7 +106,7 @@ class Simulation:
         return result
 
     def check_laws(self) -> None:
-        """The laws of the whole house; what breaks one counts like a difference, and one that cannot be checked is named."""
+        """All laws; what breaks one counts like a difference, and one that cannot be checked is named."""
         from apps.core import laws
 
         for one in laws.run():

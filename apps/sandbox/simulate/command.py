@@ -164,7 +164,7 @@ def _simulate(
 
 
 def choose_step(people: int) -> int:
-    """Each step costs a night: a sync of everybody, and each check of the whole house."""
+    """Each step costs a night: a sync of everybody, and each check of everything."""
     return 1 if people <= 20 else 3 if people <= 100 else 5
 
 
