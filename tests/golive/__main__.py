@@ -1,7 +1,8 @@
 """`python -m tests.golive`: a fresh machine, the commands of the manual, and a paying customer.
 
-Prints each line that it types. Exit code 0: the customer has access, the laws hold, and every row of the doctor is green
-but for those of which the manual says that they stay. 1: it did not come to that; the end says where and why.
+`--import`: then also a thousand who were customers before there was a Frontdesk. Prints each line that it types. Exit code 0:
+the customer has access, and who was imported has what they had; the laws hold, and every row of the doctor is green but for
+those of which the manual says that they stay. 1: it did not come to that; the end says where and why.
 """
 
 import os
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 from tests import browser
-from tests.golive import house, machine, peers, people
+from tests.golive import former, house, machine, peers, people
 from tests.golive.machine import Terminal, say
 from tests.image import machine as namespaces
 
@@ -47,6 +48,7 @@ def main() -> int:
         wait_for_peers()
         say(f"[{time.monotonic() - began:5.1f} s] the peers answer")
         house.sell_at_stripe()
+        customers = former.pay_before() if "--import" in sys.argv else []
         first_password = house.set_up(shell)
         house.start(shell)
         say(f"[{time.monotonic() - began:5.1f} s] the house is open")
@@ -57,6 +59,11 @@ def main() -> int:
             house.back_up(shell)
             house.ask_doctor(shell, mail_to=people.CUSTOMER)
             house.check_laws(shell)
+            if customers:
+                former.import_all(shell, chromium, customers)
+                say(f"[{time.monotonic() - began:5.1f} s] a thousand who were here before are imported")
+                house.check_laws(shell)
+                house.ask_doctor(shell, mail_to=people.CUSTOMER)
     except (machine.Refused, AssertionError) as error:
         say(f"\nThe house is not open: {error}")
         code = 1

@@ -1,4 +1,4 @@
-"""Who types what the manual says, and nothing else, ends with a paying customer and an all-green doctor."""
+"""Who types what the manual says, and nothing else, ends with a paying customer, an all-green doctor and all former customers."""
 
 import json
 import os
@@ -15,21 +15,32 @@ from tests.golive.machine import Terminal
 from tests.image.machine import Impossible
 from tests.world import ROOT
 
-SECONDS = 900
+SECONDS, IMPORT_SECONDS = 900, 1800
+PAID, IMPORTED = "a customer has paid and has access", "a thousand who were here before are imported"
 
 
 @pytest.mark.long
 @pytest.mark.timeout(SECONDS + 30)
 def test_a_house_goes_live_by_what_the_manual_says() -> None:
-    """In a process of its own, as it takes namespaces of its own: `python -m tests.golive`."""
+    assert PAID in go_live(seconds=SECONDS)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(IMPORT_SECONDS + 30)
+def test_a_house_that_goes_live_takes_a_thousand_former_customers_in() -> None:
+    assert IMPORTED in go_live("--import", seconds=IMPORT_SECONDS)
+
+
+def go_live(*options: str, seconds: int) -> str:
+    """What `python -m tests.golive` says, which is a process of its own, as it takes namespaces of its own."""
     if os.geteuid():
         pytest.skip("Only root can make a fresh machine.")
     if reason := keycloak_distribution.missing():
         pytest.skip(reason)
-    words = [sys.executable, "-m", "tests.golive"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    words = [sys.executable, "-m", "tests.golive", *options]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-5_000:]
-    assert "a customer has paid and has access" in done.stdout
+    return done.stdout
 
 
 def test_the_chapters_have_what_is_typed() -> None:
