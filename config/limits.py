@@ -22,6 +22,9 @@ RETENTION = (
         "operations": 180,  # drift that is gone, sync runs, previews, safeguard reviews, approval requests, seat plans, imports
         "law_checks": 365,
         "outages": 365,
+        "erased_accounts": integer(
+            "KEEP_ERASED_ACCOUNTS_DAYS", 100, minimum=1
+        ),  # in products, whose backups bring them back
         "webhook_deliveries": 30,  # what products were told by signed webhooks, and what they answered
         "daily_figures": 730,
         "report_figures": 730,

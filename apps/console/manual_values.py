@@ -34,6 +34,7 @@ KEPT = {
     "operations": "Drift that is gone, sync runs, previews, safeguard reviews, approvals, seat plans and imports of customers",
     "law_checks": "Checks of the laws",
     "outages": "Outages",
+    "erased_accounts": "Ids of erased people's accounts in products, which a restored backup of the product brings back",
     "webhook_deliveries": "What products were told by webhooks, and how their answers begin",
     "daily_figures": "Daily figures, which name nobody",
     "report_figures": "Sums of the reports, which name nobody",

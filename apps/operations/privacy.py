@@ -112,12 +112,15 @@ def refuse_erasing(profile: UserProfile) -> str:
 
 def list_kept() -> dict[str, str]:
     """What stays after erasing now, and why or until when."""
-    jobs_until = clock.now() + dt.timedelta(days=settings.RETENTION["jobs"])
+    jobs_until, accounts_until = (
+        clock.now() + dt.timedelta(days=settings.RETENTION[name]) for name in ("jobs", "erased_accounts")
+    )
     return {
         "subscriber": "without name and address, so that ids keep their meaning",
         "audit trail": "holds ids, proves who did what, and keeps the reasons that staff typed",
         "invoices": "at Stripe, as long as tax law wants them",
         "finished jobs and closed attention items": f"until {jobs_until:%Y-%m-%d}",
+        "ids of accounts in products": f"until {accounts_until:%Y-%m-%d}; a restored backup of a product would bring them back",
         "deliveries of emails": "at Mailgun, as long as its plan keeps its log",
         "backups": "until they are overwritten; after a restore the person is erased again",
     }

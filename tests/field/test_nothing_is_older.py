@@ -14,12 +14,13 @@ from django.db.models import QuerySet
 
 from apps.access import overrides
 from apps.accounts import erasure_attempts
+from apps.accounts.erasers import NOBODY
 from apps.accounts.models import ErasureAttempt, Membership, Signup, UserProfile
 from apps.billing.mirror_rows import MODELS
 from apps.billing.models import InboundEvent
 from apps.core import attention, clock, jobs, metrics, retention, retention_check
 from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Outage, RateLimit, RetentionCheck
-from apps.instances.models import WebhookDelivery
+from apps.instances.models import ProductAccount, WebhookDelivery
 from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
 from apps.operations import privacy
@@ -109,6 +110,18 @@ def delivery() -> None:
     WebhookDelivery.objects.create(instance=place, message_id="msg_1", kind="endpoint.test", sent_at=clock.now() - OLD)
 
 
+def account_of_an_erased_person() -> None:
+    gone = person("gone")
+    UserProfile.objects.filter(pk=gone.pk).update(email=f"gone{NOBODY}")
+    ProductAccount.objects.create(
+        profile=gone,
+        instance=house.instance(house.app()),
+        user_id="kc-gone",
+        state="deleted",
+        synced_at=clock.now() - OLD,
+    )
+
+
 BREAK: dict[str, Callable[[], Any]] = {
     "jobs": lambda: job(Job.Importance.CHANGE),
     "sweep_jobs": lambda: job(Job.Importance.SWEEP),
@@ -154,6 +167,7 @@ BREAK: dict[str, Callable[[], Any]] = {
         peer="stripe", began_at=clock.now() - OLD, ended_at=clock.now() - OLD, reason="It did not answer."
     ),
     "webhook_deliveries": delivery,
+    "erased_accounts": account_of_an_erased_person,
     "comparisons": comparison,
     "daily_figures": lambda: DailyFigure.objects.create(day=(clock.now() - OLD).date(), name="new", value=1),
     "report_figures": lambda: ReportFigure.objects.create(

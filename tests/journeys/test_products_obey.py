@@ -5,15 +5,17 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.conf import settings as configured
 
 from apps.access import reconcile
 from apps.accounts import legal_holds
 from apps.accounts.models import UserProfile
-from apps.core import clock
+from apps.core import clock, retention
 from apps.core.models import AttentionItem, AuditEntry, Dependency, Job, Outage
 from apps.core.states import Tone
 from apps.instances import allocation
 from apps.instances.models import Instance, ProductAccount
+from apps.instances.provisioning import accounts, resending
 from apps.operations import incident, privacy
 from apps.operations.erasure_receipts import read_receipt
 from tests.instances.peers import IMMICH, NEXTCLOUD, PEERS, Peer
@@ -341,6 +343,31 @@ def test_erasing_a_person_deletes_their_accounts_and_the_receipt_says_so(house: 
     assert receipt is not None
     assert receipt.is_complete
     assert there(house, key) is None
+
+
+def test_what_a_restored_product_brings_back_of_an_erased_person_is_deleted_again(house: World) -> None:
+    """The id of the account is remembered for as long as products keep backups, and nothing else of the person."""
+    dana = sold_to(house)
+    key = dana.keycloak_id or ""
+    house.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    house.deliver()
+    dana.refresh_from_db()
+    privacy.erase(dana, actor="staff:ada", reason="asked for by letter")
+    house.work()
+    assert there(house, key) is None
+    account = ProductAccount.objects.get()
+    assert (account.user_id, account.quota, account.used, account.exists) == (key, None, None, False)
+
+    call(house, "POST", "users", data={"userid": key, "password": "as the backup had it"})
+    assert there(house, key) is not None
+    resending.send_all_again(account.instance, expected=1, actor="staff:ada", reason="restored")
+    house.work()
+    assert there(house, key) is None
+    assert AuditEntry.objects.filter(action="erased_in_product").count() == 1
+
+    later = clock.now() + dt.timedelta(days=configured.RETENTION["erased_accounts"], hours=1)
+    assert list(accounts.erased_before(later)) == [account]
+    assert retention.RULES["erased_accounts"].prune(later) == 1
     assert not ProductAccount.objects.exists()
 
 

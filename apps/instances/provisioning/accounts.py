@@ -5,7 +5,8 @@ Promises:
    that orders may come late, twice or in any order; one instance has one job at a time.
 2. An instance that is down parks the jobs of its accounts and of nobody else's; nothing is lost or counted as a failure.
 3. Each change is written to the person's timeline as it was read back, never as it was asked for.
-4. An account is deleted only where nothing has changed the order since, and nothing keeps the person's data at that moment: a
+4. Of an erased person only the account's id stays, for as long as products keep backups: one that is restored brings it back.
+5. An account is deleted only where nothing has changed the order since, and nothing keeps the person's data at that moment: a
    legal hold, or one of KEEPERS, which do not count for somebody who is erased.
 
 What a subscriber should have is not decided here: access/plan_products.py does.
@@ -17,11 +18,12 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.accounts import legal_holds
-from apps.accounts.erasers import is_erased
+from apps.accounts.erasers import NOBODY, is_erased
 from apps.accounts.models import UserProfile
-from apps.core import attention, audit, clock, jobs
+from apps.core import attention, audit, clock, jobs, retention
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.dependencies import RESTORED
@@ -46,8 +48,11 @@ KEEPERS: list[Callable[[UserProfile], bool]] = []  # of apps above: whether noth
 
 
 def register() -> None:
-    """Make the job kind known."""
+    """Make the job kind known, and how long accounts of erased people are remembered."""
     jobs.register(KIND, sync_account, label="Sync an account in a product", needs=_needs)
+    retention.register(
+        "erased_accounts", lambda before: retention.delete_in_batches(erased_before(before)), erased_before
+    )
 
 
 def _needs(key: str) -> tuple[str, ...]:
@@ -200,14 +205,12 @@ def is_still_to_go(account: ProductAccount) -> bool:
 
 @transaction.atomic
 def note_right(account: ProductAccount, found: AccountFound | None) -> None:
-    """Keep what was read of an account that is as it should be; of an erased person nothing stays once it is gone."""
-    if found is None and account.state == State.DELETED and is_erased(account.profile):
-        subject = ("product_account", account.pk)
-        ProductAccount.objects.filter(pk=account.pk, state=State.DELETED).delete()
-        audit.record(subject=subject, action=AuditAction.ERASED_IN_PRODUCT)
-        return
-    note_found(account, found)
+    """Keep what was read of an account that is as it should be; the first time that an erased person's is gone, for the receipt."""
     mine = ProductAccount.objects.filter(pk=account.pk, state=account.state, quota=account.quota)
+    is_gone = account.state == State.DELETED and is_erased(account.profile)
+    if is_gone and mine.filter(synced_at=None).exists():
+        audit.record(subject=("product_account", account.pk), action=AuditAction.ERASED_IN_PRODUCT)
+    note_found(account, found)
     mine.update(synced_at=clock.now())
 
 
@@ -276,7 +279,7 @@ def list_places(profile: UserProfile) -> dict[str, str]:
 
 @transaction.atomic
 def forget_person(profile: UserProfile) -> int:
-    """Have all their accounts deleted; each row goes once the product says that its account is gone. Returns how many.
+    """Have all their accounts deleted, and remember only their ids (`erased_accounts` of the retention table). Returns how many.
 
     Where the product takes no orders, the row goes at once: nobody would ever do it.
     """
@@ -289,7 +292,12 @@ def forget_person(profile: UserProfile) -> int:
         if _connection_of(row) is None:
             row.delete()
             continue
-        row.state, row.delete_at, row.synced_at = State.DELETED, None, None
-        row.save(update_fields=["state", "delete_at", "synced_at"])
+        row.state, row.delete_at, row.synced_at, row.quota = State.DELETED, None, None, None
+        row.save(update_fields=["state", "delete_at", "synced_at", "quota"])
         sync_soon(row, reason="the person is erased")
     return len(rows)
+
+
+def erased_before(moment: dt.datetime) -> QuerySet[ProductAccount]:
+    """The accounts of erased people of which a product last said before then that they are gone."""
+    return ProductAccount.objects.filter(state=State.DELETED, synced_at__lt=moment, profile__email__endswith=NOBODY)
