@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.access.upcoming import Change
 from apps.accounts.models import Membership
+from apps.billing.models import Subscription
 from apps.core import clock, limits, restores
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
@@ -20,6 +21,7 @@ from apps.core.states import AccessState
 from apps.instances.models import ProductAccount, Seat
 from apps.operations import privacy
 from apps.operations.api import keys, problems, views
+from apps.operations.api.customers import moment
 from apps.operations.models import CustomerApiKey
 from tests.instances import house
 from tests.operations.customer_api import BASE, BY, DOCUMENT, PERSONAL, READ, System, check, make_key
@@ -61,6 +63,11 @@ def test_a_customer_is_found_and_read_with_access_plan_seats_dates_and_payer(wor
     assert (entry["from"], entry["to"], entry["reason"]["code"]) == ("none", "active", "paid")
     german = json.loads(crm.get(f"customers/{dana.pk}", headers={"Accept-Language": "de"}).content)
     assert german["access"]["sentence"] not in {"", said["access"]["sentence"]}
+    ends = clock.now() + dt.timedelta(days=3)
+    Subscription.objects.update(cancel_at=ends)  # it will end, and no sync has seen it yet
+    first = crm.customer(dana.pk)["next"][0]
+    assert (first["change"], first["at"]) == ("subscription_ends", moment(ends))
+    Subscription.objects.update(cancel_at=None)
     world.assert_laws_hold()
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from apps.access.facts import read_facts
+from apps.access.forecast import forecast
 from apps.access.policy import decide
-from apps.access.upcoming import read_stored
+from apps.access.upcoming import told
 from apps.accounts.erasers import is_erased
 from apps.accounts.models import Membership, UserProfile
 from apps.billing.subscriptions import SubscriptionLine, SubscriptionState, read_subscriptions
@@ -71,7 +72,7 @@ def describe(profile: UserProfile, *, personal: bool) -> Json:
                 "at": moment(one.at), "change": one.change.value, "state": one.state.value, "is_loss": one.is_loss,
                 "sentence": one.sentence,
             }
-            for one in read_stored(profile.forecast, now=facts.now)
+            for one in told(forecast(facts))  # of the same rows as all the rest, also before the next sync
         ],
         "subscriptions": [_subscription(one, products) for one in running],
         "entitlements": {"apps": sorted(given.apps), "numbers": dict(given.grants), "people": given.people},
