@@ -29,7 +29,7 @@ from apps.core.audit_actions import AuditAction
 from apps.core.dependencies import RESTORED
 from apps.core.errors import RetryLater
 from apps.core.models import Job
-from apps.instances.models import Instance, ProductAccount, Provisioning
+from apps.instances.models import Instance, ProductAccount, Provisioning, WebhookDelivery
 from apps.instances.provisioning.connections import connect, dependency_of, label_of
 from apps.instances.provisioning.contract import (
     AccountFound,
@@ -205,9 +205,11 @@ def is_still_to_go(account: ProductAccount) -> bool:
 
 @transaction.atomic
 def note_right(account: ProductAccount, found: AccountFound | None) -> None:
-    """Keep what was read of an account that is as it should be; the first time that an erased person's is gone, for the receipt."""
+    """Keep what was read of an account that is as it should be. Of an erased person's nothing else stays, and the receipt is told once."""
     mine = ProductAccount.objects.filter(pk=account.pk, state=account.state, quota=account.quota)
     is_gone = account.state == State.DELETED and is_erased(account.profile)
+    if is_gone:
+        WebhookDelivery.objects.filter(account=account.pk).delete()
     if is_gone and mine.filter(synced_at=None).exists():
         audit.record(subject=("product_account", account.pk), action=AuditAction.ERASED_IN_PRODUCT)
     note_found(account, found)
