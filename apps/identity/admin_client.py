@@ -1,4 +1,4 @@
-"""Who calls Keycloak's Admin API, on python-keycloak: one of our accounts, or, for set-up, an administrator of the server.
+"""Calls to Keycloak's Admin API, on python-keycloak: by one of our accounts, or by an administrator of the server, to set it up.
 
 Promises: every call of ours ends in time, none is repeated automatically, and none follows a redirect: the token would go along.
 """
@@ -36,13 +36,14 @@ def administrator(username: str, password: str) -> KeycloakAdmin | None:
         server_url=settings.KEYCLOAK_SERVER_URL + "/", realm_name="master", user_realm_name="master", client_id="admin-cli",
         username=username, password=password, timeout=(CONNECT_SECONDS, 3 * READ_SECONDS), max_retries=0,  # type: ignore[arg-type]
     )  # fmt: skip
+    _without_redirects(admin)
     try:
         admin.get_server_info()
     except KeycloakError as error:
         if error.response_code in LOGIN_REFUSED:
             return None
         raise
-    return _without_redirects(admin)
+    return admin
 
 
 def _without_redirects(admin: KeycloakAdmin) -> KeycloakAdmin:

@@ -110,17 +110,16 @@ def refuse_erasing(profile: UserProfile) -> str:
     return "The subscriber is on hold. End the hold first." if holds.exists() else ""
 
 
-def list_kept() -> dict[str, str]:
-    """What stays after erasing now, and why or until when."""
-    jobs_until, accounts_until = (
-        clock.now() + dt.timedelta(days=settings.RETENTION[name]) for name in ("jobs", "erased_accounts")
-    )
+def list_kept(profile: UserProfile) -> dict[str, str]:
+    """What stays after erasing them now, and why or until when."""
+    jobs_until = clock.now() + dt.timedelta(days=settings.RETENTION["jobs"])
+    remembered = f"for {settings.RETENTION['erased_accounts']} days, because a restored backup of a product brings the accounts back"
     return {
         "subscriber": "without name and address, so that ids keep their meaning",
         "audit trail": "holds ids, proves who did what, and keeps the reasons that staff typed",
         "invoices": "at Stripe, as long as tax law wants them",
         "finished jobs and closed attention items": f"until {jobs_until:%Y-%m-%d}",
-        "ids of accounts in products": f"until {accounts_until:%Y-%m-%d}; a restored backup of a product would bring them back",
+        **({"ids of accounts in products": remembered} if product_accounts.list_places(profile) else {}),
         "deliveries of emails": "at Mailgun, as long as its plan keeps its log",
         "backups": "until they are overwritten; after a restore the person is erased again",
     }
@@ -154,7 +153,7 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
     _make_nameless(profile)
     audit.record(
         subject=profile.subject, action=AuditAction.PERSON_ERASED, actor=actor, reason=reason,
-        after={"erased": erased, "systems": systems, "products": products, "kept": list_kept()},
+        after={"erased": erased, "systems": systems, "products": products, "kept": list_kept(profile)},
     )  # fmt: skip
     receipt = find_receipt(profile)
     assert receipt is not None  # noqa: S101  (written above)

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from apps.core.errors import NeedsOperator
+from apps.core.models import AuditEntry
 from apps.identity import joining
 from apps.identity.joining import Joining, JoinOutcome, Named
 from tests.contract.conftest import point_at
 from tests.contract.servers import Server
 
+pytestmark = pytest.mark.django_db(transaction=True)
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -33,6 +35,8 @@ def test_accounts_join_by_id_or_address_once_and_not_in_a_dry_run(server: Server
     assert paths(server, first) == paths(server, second) == []
     assert [done.outcome for done in join(server, *asked)] == expected
     assert paths(server, first) == paths(server, second) == ["/frontdesk"]
+    lines = AuditEntry.objects.filter(action="group_joined", actor=f"keycloak:{server.login[0]}")
+    assert {line.subject_id for line in lines} == {first, second}
     assert [done.outcome for done in join(server, *here)] == [JoinOutcome.MEMBER, JoinOutcome.MEMBER]
 
 

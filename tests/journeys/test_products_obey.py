@@ -324,14 +324,19 @@ def test_a_slow_product_holds_up_one_worker_alone(house: World) -> None:
     assert set(lanes) == {f"product:{one.instance_id}" for one in ProductAccount.objects.all()}
 
 
+def erase(world: World, profile: UserProfile) -> None:
+    """Once their subscription has ended."""
+    world.shop.v1.subscriptions.cancel(profile.stripe_subscription_id or "")
+    world.deliver()
+    profile.refresh_from_db()
+    privacy.erase(profile, actor="staff:ada", reason="asked for by letter")
+
+
 def test_erasing_a_person_deletes_their_accounts_and_the_receipt_says_so(house: World) -> None:
     dana = sold_to(house)
     key = dana.keycloak_id or ""
-    house.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
-    house.deliver()
-    dana.refresh_from_db()
+    erase(house, dana)
     house.fault("nextcloud", "down")
-    privacy.erase(dana, actor="staff:ada", reason="asked for by letter")
     house.work()
     dana.refresh_from_db()
     receipt = read_receipt(dana)
@@ -342,6 +347,7 @@ def test_erasing_a_person_deletes_their_accounts_and_the_receipt_says_so(house: 
     receipt = read_receipt(dana)
     assert receipt is not None
     assert receipt.is_complete
+    assert "ids of accounts in products" in dict(receipt.kept)
     assert there(house, key) is None
 
 
@@ -349,10 +355,7 @@ def test_what_a_restored_product_brings_back_of_an_erased_person_is_deleted_agai
     """The id of the account is remembered for as long as products keep backups, and nothing else of the person."""
     dana = sold_to(house)
     key = dana.keycloak_id or ""
-    house.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
-    house.deliver()
-    dana.refresh_from_db()
-    privacy.erase(dana, actor="staff:ada", reason="asked for by letter")
+    erase(house, dana)
     house.work()
     assert there(house, key) is None
     account = ProductAccount.objects.get()

@@ -58,7 +58,7 @@ class EraseDialog(ConfirmedDialog):
         return {
             "refusal": privacy.refuse_erasing(self.target),
             "rows": [(name, count) for name, count in erasure_rows.count_rows(self.target).items() if count],
-            "kept": privacy.list_kept(),
+            "kept": privacy.list_kept(self.target),
             "needs_approval": needs_second(self, Action.ERASE_PERSON, 1),
         }
 

@@ -61,7 +61,7 @@ class Population:
         """What the person at the terminal waits for."""
         if self.kept or self.whom_to_look_at():
             return "Sixty people have lived here for a year"
-        return "Now a year of sixty people; look around meanwhile, it fills up"
+        return "Now a year of sixty people; you can look around while it fills"
 
     def fill(self, host: str) -> None:
         """Put the kept year, if there is one, into the new database."""
