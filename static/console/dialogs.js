@@ -14,6 +14,12 @@
     const seen = (element) => element && element.getClientRects().length > 0;
     const state = (element) => window.Alpine?.$data(element) ?? {}; // Unfold's own; a menu that fades away is still seen
     const openMenu = () => [...document.querySelectorAll(MENU)].find((menu) => state(menu).actionDropdownOpen);
+    const enterMenu = () => {
+        const menu = openMenu();
+        if (menu && !menu.contains(document.activeElement)) { // else somebody is on their way through it already
+            menu.querySelector("a")?.focus();
+        }
+    };
     const soon = (work) => requestAnimationFrame(() => requestAnimationFrame(work));
 
     function nameButtons() {
@@ -151,7 +157,7 @@
             event.preventDefault();
             button = event.target;
             setMenu(true);
-            soon(() => openMenu()?.querySelector("a")?.focus());
+            soon(enterMenu);
             return;
         }
         const menu = event.target.closest(MENU);
